@@ -1,0 +1,3 @@
+//! The `bbb-sim` binary.
+
+fn main() {}

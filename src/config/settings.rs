@@ -1,0 +1,116 @@
+//! The configuration as it is used: parsed, checked and complete. Everything here is valid by construction
+//! of its fields or by the checks in `config`; no other module reads files or the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::bbb::secret::Secret;
+use crate::cluster::server::ServerSpec;
+
+/// All of it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Addresses to accept HTTP on, at least one, no two the same.
+    pub listen: Vec<SocketAddr>,
+    /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
+    pub public_url: Option<String>,
+    /// Where state that outlives a restart may be written.
+    pub state_dir: Option<PathBuf>,
+    /// The front ends' secrets, at least one, no two the same; any of them opens the API.
+    pub secrets: Vec<Secret>,
+    /// The servers, at least one, names and URLs unique.
+    pub servers: Vec<ServerSettings>,
+    /// How new meetings are placed.
+    pub policy: Policy,
+    /// How servers are watched.
+    pub probe: ProbeSettings,
+    /// How long calls to servers may take.
+    pub timeouts: Timeouts,
+    /// Threads that carry requests.
+    pub threads: usize,
+    /// How long open requests may finish after a stop was asked for.
+    pub grace_period: Duration,
+    /// Whether an unreachable server at start is an error, as in the first tinyscale.
+    pub strict: bool,
+}
+
+/// One server and how its certificate is checked.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// What the cluster knows of it.
+    pub spec: ServerSpec,
+    /// Certificate checks of an https server.
+    pub tls: TlsCheck,
+}
+
+/// How the certificate of an https server is checked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum TlsCheck {
+    /// Against the system's certificate store.
+    #[default]
+    System,
+    /// Against the certificates in this PEM file.
+    Ca(PathBuf),
+    /// Not at all. For a test bed only.
+    Skip,
+}
+
+/// How new meetings are placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// Each usable server in turn, as the first tinyscale promised.
+    #[default]
+    RoundRobin,
+}
+
+/// How servers are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProbeSettings {
+    /// Time between two probes of a server that answers.
+    pub interval: Duration,
+    /// How long one probe may take.
+    pub timeout: Duration,
+    /// The longest time between two probes of a server that does not answer.
+    pub backoff_max: Duration,
+    /// Failed probes in a row that make a server `Down`; one makes it `Suspect`.
+    pub down_after: u32,
+    /// Good probes in a row that bring a server back from `Down`.
+    pub up_after: u32,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            backoff_max: Duration::from_secs(30),
+            down_after: 3,
+            up_after: 2,
+        }
+    }
+}
+
+/// How long calls to servers may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS handshake.
+    pub connect: Duration,
+    /// A create, end to end: servers may fetch and convert slides meanwhile (`bbb-api.md` 7.1).
+    pub create: Duration,
+    /// Any other forwarded call: the longest silence of the server.
+    pub call: Duration,
+    /// A call that asks all servers, end to end.
+    pub fan_out: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            create: Duration::from_secs(120),
+            call: Duration::from_secs(10),
+            fan_out: Duration::from_secs(8),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The `tinyscale` binary.
+
+fn main() {}

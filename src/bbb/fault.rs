@@ -1,0 +1,113 @@
+//! BBB's failure replies: every `messageKey` and its message, one constructor each, all of them here.
+//!
+//! Texts are BBB's own (`bbb-api.md` 1.6, 2, 3.4) where BBB would answer, Scalelite's where only a balancer
+//! answers (`scalelite.md` 1.2), so that front ends meet what they know.
+
+use std::borrow::Cow;
+
+/// A FAILED reply. HTTP status 200 always (design rule 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// `messageKey`, what programs decide by.
+    pub key: &'static str,
+    /// `message`, for people.
+    pub message: Cow<'static, str>,
+}
+
+impl Fault {
+    const fn new(key: &'static str, message: &'static str) -> Self {
+        Self { key, message: Cow::Borrowed(message) }
+    }
+
+    /// No checksum, or an empty one.
+    pub fn checksum_missing() -> Self {
+        Self::new("checksumError", "You must provide the checksum")
+    }
+
+    /// Wrong digest, unknown length, or more than one.
+    pub fn checksum_mismatch() -> Self {
+        Self::new("checksumError", "Checksums do not match")
+    }
+
+    /// What the recording calls say to either.
+    pub fn checksum_of_recordings() -> Self {
+        Self::new("checksumError", "You did not pass the checksum security check")
+    }
+
+    /// No meetingID where one is required.
+    pub fn meeting_id_missing() -> Self {
+        Self::new("missingParamMeetingID", "You must provide a meeting ID")
+    }
+
+    /// getMeetingInfo, end and most others of a meeting that does not exist.
+    pub fn meeting_not_found() -> Self {
+        Self::new("notFound", "A meeting with that ID does not exist")
+    }
+
+    /// sendChatMessage of one, which has a key of its own (`bbb-api.md` 2.9).
+    pub fn chat_meeting_not_found() -> Self {
+        Self::new("meetingNotFound", "Meeting not found")
+    }
+
+    /// No recordID where one is required.
+    pub fn record_id_missing() -> Self {
+        Self::new("missingParamRecordID", "You must specify a recordID.")
+    }
+
+    /// None of the recordings asked for exists.
+    pub fn recordings_not_found() -> Self {
+        Self::new("notFound", "We could not find recordings")
+    }
+
+    /// No such call, or not with this method.
+    pub fn unsupported() -> Self {
+        Self::new("unsupportedRequest", "This request is not supported.")
+    }
+
+    /// A body of a type that the call does not take (`bbb-api.md` 1.5).
+    pub fn unsupported_content_type() -> Self {
+        Self::new("unsupportedContentType", "POST request Content-Type is missing or unsupported")
+    }
+
+    /// No server may take a new meeting.
+    pub fn no_server() -> Self {
+        Self::new("internalError", "Could not find any available servers.")
+    }
+
+    /// The server of a create did not give a usable answer.
+    pub fn create_failed() -> Self {
+        Self::new("internalError", "Unable to create meeting on server.")
+    }
+
+    /// The meeting's server did not give a usable answer. Never `notFound`: Moodle would create the
+    /// meeting a second time (`clients.md` 9).
+    pub fn meeting_unreachable() -> Self {
+        Self::new("internalError", "Unable to access meeting on server.")
+    }
+
+    /// A call that needs all servers misses one.
+    pub fn server_unreachable() -> Self {
+        Self::new("internalError", "Unable to access server.")
+    }
+
+    /// A join into a meeting whose server is down.
+    pub fn server_unavailable() -> Self {
+        Self::new("serverUnavailable", "The server for this meeting is disabled/offline.")
+    }
+
+    /// The body is larger than the call allows.
+    pub fn body_too_large(limit_bytes: u64) -> Self {
+        let message = format!("The request body is larger than {limit_bytes} bytes.");
+        Self { key: "requestTooLarge", message: Cow::Owned(message) }
+    }
+
+    /// The request could not be read to its end.
+    pub fn request_incomplete() -> Self {
+        Self::new("requestIncomplete", "The request body ended before it was complete.")
+    }
+
+    /// Something in tinyscale itself went wrong.
+    pub fn internal() -> Self {
+        Self::new("internalError", "The request could not be completed.")
+    }
+}

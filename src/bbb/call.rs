@@ -95,19 +95,20 @@ impl CallName {
 
     /// The name as it is hashed and sent.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Index => "",
-            Self::Other(name) => name,
-            named => NAMED.iter().find(|(_, call)| call == named).map_or("", |(name, _)| name),
+        if let Self::Other(name) = self {
+            return name;
         }
+        NAMED.iter().find(|(_, call)| call == self).map_or("", |(name, _)| name)
     }
 
     /// A name that is safe in logs and metric labels: nothing a client made up.
     pub fn label(&self) -> &str {
-        match self {
-            Self::Index => "index",
-            Self::Other(_) => "other",
-            named => named.as_str(),
+        if *self == Self::Index {
+            "index"
+        } else if matches!(self, Self::Other(_)) {
+            "other"
+        } else {
+            self.as_str()
         }
     }
 
@@ -120,10 +121,24 @@ impl CallName {
 
     /// What the call is answered in.
     pub fn format(&self) -> Format {
-        match self {
-            Self::GetRecordingTextTracks | Self::PutRecordingTextTrack => Format::Json,
-            _ => Format::Xml,
+        if matches!(self, Self::GetRecordingTextTracks | Self::PutRecordingTextTrack) {
+            Format::Json
+        } else {
+            Format::Xml
         }
+    }
+
+    /// Whether the call is about recordings rather than a running meeting.
+    pub fn is_about_recordings(&self) -> bool {
+        matches!(
+            self,
+            Self::GetRecordings
+                | Self::PublishRecordings
+                | Self::DeleteRecordings
+                | Self::UpdateRecordings
+                | Self::GetRecordingTextTracks
+                | Self::PutRecordingTextTrack
+        )
     }
 
     /// Whether the call takes this method (`bbb-api.md` 2.0; `scalelite.md` JO9, PR6, DE5).
@@ -145,26 +160,13 @@ impl CallName {
     /// Whether a POST of this call may carry a body of this type (`bbb-api.md` 1.5, newest rule; XML is
     /// accepted under both of its names because old Moodle sends `text/xml` on insertDocument).
     pub fn takes_body(&self, body: BodyType) -> bool {
-        match (self, body) {
-            (_, BodyType::None | BodyType::Form) => {
-                !matches!(self, Self::InsertDocument) || body == BodyType::None
+        match body {
+            BodyType::None => true,
+            BodyType::Form => *self != Self::InsertDocument,
+            BodyType::Xml => matches!(self, Self::Create | Self::InsertDocument | Self::Other(_)),
+            BodyType::Multipart | BodyType::Unknown => {
+                matches!(self, Self::PutRecordingTextTrack | Self::Other(_))
             }
-            (Self::Create | Self::InsertDocument, BodyType::Xml) => true,
-            (Self::InsertDocument, _) => false,
-            (Self::PutRecordingTextTrack | Self::Other(_), _) => true,
-            (_, BodyType::Multipart | BodyType::Xml | BodyType::Unknown) => false,
-        }
-    }
-
-    fn checksum_fault(&self, fault: Fault) -> Fault {
-        match self {
-            Self::GetRecordings
-            | Self::PublishRecordings
-            | Self::DeleteRecordings
-            | Self::UpdateRecordings
-            | Self::GetRecordingTextTracks
-            | Self::PutRecordingTextTrack => Fault::checksum_of_recordings(),
-            _ => fault,
         }
     }
 }
@@ -233,7 +235,9 @@ impl SignedCall<'_> {
     /// A form body is not covered by the checksum, as in BBB 3.0, unless the query is empty and the client
     /// hashed the sorted body, as in BBB 2.x; a parameter in both places is refused.
     pub fn verify(&self, secrets: &[Secret]) -> Result<Call, Fault> {
-        self.check(secrets).map_err(|fault| self.name.checksum_fault(fault))
+        self.check(secrets).map_err(|fault| {
+            if self.name.is_about_recordings() { Fault::checksum_of_recordings() } else { fault }
+        })
     }
 
     fn check(&self, secrets: &[Secret]) -> Result<Call, Fault> {

@@ -5,6 +5,7 @@ pub mod call;
 pub mod checksum;
 pub mod fault;
 pub mod id;
+pub mod meetings;
 pub mod query;
 pub mod reply;
 pub mod secret;

@@ -49,6 +49,15 @@ impl InternalId {
     }
 }
 
+/// A customer within one run of the program. A set-up without customers has one, [`TenantId::DEFAULT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TenantId(pub u32);
+
+impl TenantId {
+    /// The only tenant of a set-up that names none; meetings made elsewhere are adopted into it.
+    pub const DEFAULT: Self = Self(0);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -45,6 +45,18 @@ impl fmt::Display for ServerName {
     }
 }
 
+/// What operators set, independent of what probes see; no probe ever changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Takes new meetings.
+    #[default]
+    Serve,
+    /// Takes no new ones; those it has go on.
+    Drain,
+    /// Is not used.
+    Disable,
+}
+
 /// What the configuration says about a server.
 #[derive(Debug, Clone)]
 pub struct ServerSpec {

@@ -1,0 +1,247 @@
+//! Creates: who may make a meeting, and where. One create at a time holds the claim on an ID; the others wait
+//! for its outcome (design rule 2).
+//!
+//! A claim moves to another server only when the caller is certain that the one before made nothing. When
+//! that is not certain the meeting stays with its server, `Doubtful`, until the server tells.
+
+use std::collections::HashMap;
+
+use crate::bbb::id::{InternalId, MeetingId, TenantId};
+use crate::cluster::Cluster;
+use crate::cluster::meetings::{ClaimId, Key, Meeting, Stage};
+use crate::cluster::moment::Moment;
+use crate::cluster::server::ServerId;
+
+/// What a create may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Make the meeting on this server, then say how it went.
+    Won(ClaimId, ServerId),
+    /// The meeting exists, or may exist, there: repeat the create there and nowhere else.
+    Existing(ServerId),
+    /// Another create of the same ID is under way: wait for its outcome, then ask again.
+    Wait(ClaimId),
+    /// No server may take a new meeting.
+    Unavailable,
+}
+
+/// What a server said about a meeting it made or has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Made {
+    /// The server's ID of this incarnation.
+    pub internal: Option<InternalId>,
+    /// When, in the server's milliseconds.
+    pub create_time_ms: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    open: HashMap<ClaimId, Open>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    key: Key,
+    tried: Vec<ServerId>,
+}
+
+impl Cluster {
+    /// Finds the meeting's server or claims the ID on a newly chosen one; decision and reservation are one
+    /// step.
+    pub fn claim(&mut self, tenant: TenantId, id: &MeetingId, now: Moment) -> Claim {
+        let key = Key { tenant, id: id.clone() };
+        if let Some(meeting) = self.meetings.find(&key) {
+            if let Stage::Claimed(by) = meeting.stage {
+                return Claim::Wait(by);
+            }
+            if !self.is_lost(meeting.server, now) {
+                return Claim::Existing(meeting.server);
+            }
+        }
+        let Some(server) = self.place(&[]) else { return Claim::Unavailable };
+        let claim = ClaimId(self.claims.next);
+        self.claims.next += 1;
+        self.claims.open.insert(claim, Open { key: key.clone(), tried: vec![server] });
+        self.meetings.put(Meeting {
+            key,
+            server,
+            stage: Stage::Claimed(claim),
+            internal: None,
+            create_time_ms: None,
+            people: 0,
+            parent: None,
+            confirmed: now,
+            absences: 0,
+        });
+        Claim::Won(claim, server)
+    }
+
+    /// The claim's server certainly made nothing: the next server to try, none twice. `None`: all were
+    /// tried; the claim stays open and must be released.
+    pub fn move_claim(&mut self, claim: ClaimId) -> Option<ServerId> {
+        let tried = self.claims.open.get(&claim)?.tried.clone();
+        let server = self.place(&tried)?;
+        let open = self.claims.open.get_mut(&claim)?;
+        open.tried.push(server);
+        self.meetings.change(&open.key, |meeting| meeting.server = server);
+        Some(server)
+    }
+
+    /// The server made the meeting, or said that it has it already.
+    pub fn settle(&mut self, claim: ClaimId, made: Made, now: Moment) {
+        if let Some(open) = self.claims.open.remove(&claim) {
+            self.confirm(&open.key, made, now);
+        }
+    }
+
+    /// Certainly nobody made the meeting: the claim is as if it had never been.
+    pub fn release(&mut self, claim: ClaimId) {
+        if let Some(open) = self.claims.open.remove(&claim) {
+            let is_ours = |meeting: &Meeting| meeting.stage == Stage::Claimed(claim);
+            if self.meetings.find(&open.key).is_some_and(is_ours) {
+                self.meetings.remove(&open.key);
+            }
+        }
+    }
+
+    /// The create was sent and its outcome is unknown: the meeting stays with the server that may have made
+    /// it until that server's answers tell.
+    pub fn doubt(&mut self, claim: ClaimId, now: Moment) {
+        if let Some(open) = self.claims.open.remove(&claim) {
+            self.meetings.change(&open.key, |meeting| {
+                if meeting.stage == Stage::Claimed(claim) {
+                    meeting.stage = Stage::Doubtful;
+                    meeting.confirmed = now;
+                }
+            });
+        }
+    }
+
+    /// A repeated create was answered with SUCCESS by the meeting's server.
+    pub fn repeated(
+        &mut self,
+        tenant: TenantId,
+        id: &MeetingId,
+        server: ServerId,
+        made: Made,
+        now: Moment,
+    ) {
+        if let Some(meeting) = self.find(tenant, id)
+            && meeting.server == server
+        {
+            let key = meeting.key.clone();
+            self.confirm(&key, made, now);
+        }
+    }
+
+    fn confirm(&mut self, key: &Key, made: Made, now: Moment) {
+        self.meetings.change(key, |meeting| {
+            meeting.stage = Stage::Running;
+            meeting.confirmed = now;
+            meeting.absences = 0;
+            meeting.internal = made.internal.or(meeting.internal.take());
+            meeting.create_time_ms = made.create_time_ms.or(meeting.create_time_ms);
+        });
+    }
+
+    /// How many creates are under way.
+    pub fn open_claims(&self) -> usize {
+        self.claims.open.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing::{TENANT, id, seen, unknown, up};
+
+    #[track_caller]
+    fn won(claim: Claim) -> (ClaimId, ServerId) {
+        match claim {
+            Claim::Won(claim, server) => (claim, server),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_create_claims_and_the_others_wait_for_it() {
+        let mut cluster = up(2);
+        let (claim, server) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(2)), Claim::Wait(claim));
+        cluster.settle(claim, Made::default(), Moment(3));
+        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(4)), Claim::Existing(server));
+        assert_eq!(cluster.open_claims(), 0);
+    }
+
+    #[test]
+    fn a_released_claim_leaves_nothing() {
+        let mut cluster = up(1);
+        let (claim, _) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        cluster.release(claim);
+        assert_eq!((cluster.meetings().count(), cluster.open_claims()), (0, 0));
+        won(cluster.claim(TENANT, &id("m"), Moment(2)));
+    }
+
+    #[test]
+    fn a_claim_tries_each_server_once() {
+        let mut cluster = up(3);
+        let (claim, first) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        let mut tried = vec![first];
+        while let Some(next) = cluster.move_claim(claim) {
+            assert!(!tried.contains(&next));
+            assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, next);
+            tried.push(next);
+        }
+        assert_eq!(tried.len(), 3);
+        cluster.meetings().check_invariants();
+    }
+
+    #[test]
+    fn a_doubtful_meeting_stays_with_its_server() {
+        let mut cluster = up(2);
+        let (claim, server) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        cluster.doubt(claim, Moment(3));
+        for _ in 0..5 {
+            cluster.failed(server, Moment(4));
+        }
+        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(5)), Claim::Existing(server));
+    }
+
+    #[test]
+    fn meetings_of_a_dead_server_are_placed_anew_only_after_the_set_time() {
+        let mut cluster = up(2);
+        cluster.observe(ServerId(0), &[seen("m", "i-1")], Moment(2), Moment(2));
+        for _ in 0..3 {
+            cluster.failed(ServerId(0), Moment(1_000));
+        }
+        let claim = cluster.claim(TENANT, &id("m"), Moment(180_999));
+        assert_eq!(claim, Claim::Existing(ServerId(0)));
+        let (_, server) = won(cluster.claim(TENANT, &id("m"), Moment(181_000)));
+        assert_eq!(server, ServerId(1));
+    }
+
+    #[test]
+    fn suspect_servers_are_used_only_if_none_is_up_and_unknown_ones_never() {
+        let mut cluster = unknown(2);
+        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(1)), Claim::Unavailable);
+        cluster.observe(ServerId(0), &[], Moment(1), Moment(1));
+        cluster.failed(ServerId(0), Moment(2));
+        assert_eq!(won(cluster.claim(TENANT, &id("a"), Moment(3))).1, ServerId(0));
+        cluster.observe(ServerId(1), &[], Moment(3), Moment(3));
+        assert_eq!(won(cluster.claim(TENANT, &id("b"), Moment(4))).1, ServerId(1));
+        assert_eq!(won(cluster.claim(TENANT, &id("c"), Moment(4))).1, ServerId(1));
+    }
+
+    #[test]
+    fn a_repeated_create_may_bring_another_incarnation() {
+        let mut cluster = up(1);
+        cluster.observe(ServerId(0), &[seen("m", "i-1")], Moment(2), Moment(2));
+        let made = Made { internal: InternalId::new("i-2"), create_time_ms: Some(18) };
+        cluster.repeated(TENANT, &id("m"), ServerId(0), made, Moment(3));
+        let meeting = cluster.find(TENANT, &id("i-2")).unwrap();
+        assert_eq!((meeting.key.id.as_str(), meeting.create_time_ms), ("m", Some(18)));
+        assert!(cluster.find(TENANT, &id("i-1")).is_none());
+        cluster.meetings().check_invariants();
+    }
+}

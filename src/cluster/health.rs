@@ -1,0 +1,146 @@
+//! What probes and traffic make of a server, with hysteresis both ways: one failure makes it `Suspect`, several
+//! in a row `Down`, several good probes in a row bring it back. Says nothing about meetings: a failed
+//! observation changes eligibility, never what is known (design rule 1).
+
+use std::fmt;
+
+use crate::cluster::moment::Moment;
+
+/// What probes see, independent of what operators set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Answers; takes new meetings.
+    Up,
+    /// Failed just now; keeps its meetings, takes new ones only if no server is `Up`.
+    Suspect,
+    /// Does not answer.
+    Down,
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        })
+    }
+}
+
+/// How many observations in a row it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hysteresis {
+    /// Failures that make a server `Down`.
+    pub down_after: u32,
+    /// Successes that bring it back from `Down`.
+    pub up_after: u32,
+}
+
+/// Health over time.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    health: Health,
+    since: Moment,
+    failures: u32,
+    successes: u32,
+    ever_seen: bool,
+}
+
+/// A change worth telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Before.
+    pub from: Health,
+    /// After.
+    pub to: Health,
+}
+
+impl Pulse {
+    /// Of a server nobody has asked yet: `Down` until its first good answer.
+    pub fn unknown(now: Moment) -> Self {
+        Self { health: Health::Down, since: now, failures: 0, successes: 0, ever_seen: false }
+    }
+
+    /// The health now.
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// Since when it has been that.
+    pub fn since(&self) -> Moment {
+        self.since
+    }
+
+    /// Whether the server has ever answered.
+    pub fn was_ever_seen(&self) -> bool {
+        self.ever_seen
+    }
+
+    /// A probe was answered as BBB answers.
+    pub fn good(&mut self, rule: Hysteresis, now: Moment) -> Option<Change> {
+        self.failures = 0;
+        self.successes = self.successes.saturating_add(1);
+        let first = !std::mem::replace(&mut self.ever_seen, true);
+        let back = self.health != Health::Down || first || self.successes >= rule.up_after;
+        self.become_(if back { Health::Up } else { Health::Down }, now)
+    }
+
+    /// A probe failed, or traffic found the server refusing.
+    pub fn bad(&mut self, rule: Hysteresis, now: Moment) -> Option<Change> {
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        let down = self.health == Health::Down || self.failures >= rule.down_after;
+        self.become_(if down { Health::Down } else { Health::Suspect }, now)
+    }
+
+    fn become_(&mut self, to: Health, now: Moment) -> Option<Change> {
+        let from = std::mem::replace(&mut self.health, to);
+        (from != to).then(|| {
+            self.since = now;
+            Change { from, to }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Hysteresis = Hysteresis { down_after: 3, up_after: 2 };
+
+    #[track_caller]
+    fn check(observations: &str, expected: Health) {
+        let mut pulse = Pulse::unknown(Moment(0));
+        for (at, observation) in (1..).zip(observations.chars()) {
+            let _ = match observation {
+                '+' => pulse.good(RULE, Moment(at)),
+                _ => pulse.bad(RULE, Moment(at)),
+            };
+        }
+        assert_eq!(pulse.health(), expected, "{observations}");
+    }
+
+    #[test]
+    fn it_takes_several_of_the_same() {
+        check("", Health::Down);
+        check("+", Health::Up);
+        check("+-", Health::Suspect);
+        check("+-+", Health::Up);
+        check("+--", Health::Suspect);
+        check("+---", Health::Down);
+        check("+---+", Health::Down);
+        check("+---+-+", Health::Down);
+        check("+---++", Health::Up);
+        check("-+", Health::Up);
+    }
+
+    #[test]
+    fn down_is_measured_from_the_change() {
+        let mut pulse = Pulse::unknown(Moment(0));
+        let _ = pulse.good(RULE, Moment(10));
+        for at in 11..20 {
+            let _ = pulse.bad(RULE, Moment(at));
+        }
+        assert_eq!(pulse.since(), Moment(13));
+    }
+}

@@ -158,10 +158,8 @@ mod tests {
 
     #[track_caller]
     fn won(claim: Claim) -> (ClaimId, ServerId) {
-        match claim {
-            Claim::Won(claim, server) => (claim, server),
-            other => panic!("{other:?}"),
-        }
+        let Claim::Won(claim, server) = claim else { panic!("{claim:?}") };
+        (claim, server)
     }
 
     #[test]

@@ -109,11 +109,13 @@ impl Meetings {
         let Some(meeting) = self.by_key.get(key).and_then(|row| self.rows.get_mut(row)) else {
             return;
         };
-        let (server, internal) = (meeting.server, meeting.internal.clone());
-        change(meeting);
-        if (meeting.server, &meeting.internal) != (server, &internal) {
-            let moved = meeting.clone();
-            self.put(moved);
+        let mut changed = meeting.clone();
+        change(&mut changed);
+        if (changed.server, &changed.internal) == (meeting.server, &meeting.internal) {
+            *meeting = changed;
+        } else {
+            // `put` takes the old row out by what it still says.
+            self.put(changed);
         }
     }
 

@@ -1,5 +1,9 @@
 //! tinyscale: one URL in front of several BigBlueButton servers. See ARCHITECTURE.md for the map.
 
 pub mod bbb;
+pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod route;
+pub mod state;
+pub mod tenant;

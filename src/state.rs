@@ -136,9 +136,14 @@ impl State {
         observed
     }
 
-    /// A probe failed, or traffic found the server refusing; asks for a probe at once when that is news.
+    /// A probe failed.
     pub fn failed(&self, server: ServerId) -> Option<Change> {
-        let change = self.cluster().failed(server, self.now());
+        self.cluster().failed(server, self.now())
+    }
+
+    /// Traffic could not connect to the server; asks for a probe at once when that is news.
+    pub fn refused(&self, server: ServerId) -> Option<Change> {
+        let change = self.cluster().refused(server, self.now());
         if change.is_some() {
             self.probe_soon(server);
         }

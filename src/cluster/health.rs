@@ -85,11 +85,19 @@ impl Pulse {
         self.become_(if back { Health::Up } else { Health::Down }, now)
     }
 
-    /// A probe failed, or traffic found the server refusing.
+    /// A probe failed.
     pub fn bad(&mut self, rule: Hysteresis, now: Moment) -> Option<Change> {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
         let down = self.health == Health::Down || self.failures >= rule.down_after;
+        self.become_(if down { Health::Down } else { Health::Suspect }, now)
+    }
+
+    /// Traffic found the server refusing: enough to avoid it at once, but only probes make it `Down`, because
+    /// a burst of calls meets the same hiccup many times.
+    pub fn refused(&mut self, now: Moment) -> Option<Change> {
+        self.successes = 0;
+        let down = self.health == Health::Down;
         self.become_(if down { Health::Down } else { Health::Suspect }, now)
     }
 
@@ -114,6 +122,7 @@ mod tests {
         for (at, observation) in (1..).zip(observations.chars()) {
             let _ = match observation {
                 '+' => pulse.good(RULE, Moment(at)),
+                'r' => pulse.refused(Moment(at)),
                 _ => pulse.bad(RULE, Moment(at)),
             };
         }
@@ -132,6 +141,15 @@ mod tests {
         check("+---+-+", Health::Down);
         check("+---++", Health::Up);
         check("-+", Health::Up);
+    }
+
+    #[test]
+    fn refusals_in_traffic_make_it_suspect_and_no_more() {
+        check("+rrrrr", Health::Suspect);
+        check("+rr-", Health::Suspect);
+        check("+rr+", Health::Up);
+        check("+---+r+", Health::Down);
+        check("r", Health::Down);
     }
 
     #[test]

@@ -177,7 +177,12 @@ impl Cluster {
         });
     }
 
-    /// A probe failed, or traffic found the server refusing connections.
+    /// Traffic could not connect to the server.
+    pub fn refused(&mut self, server: ServerId, now: Moment) -> Option<Change> {
+        self.members.get_mut(&server)?.pulse.refused(now)
+    }
+
+    /// A probe failed.
     pub fn failed(&mut self, server: ServerId, now: Moment) -> Option<Change> {
         let rule = self.rules.hysteresis;
         self.members.get_mut(&server)?.pulse.bad(rule, now)

@@ -110,7 +110,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(3),
             create: Duration::from_secs(120),
             call: Duration::from_secs(10),
-            fan_out: Duration::from_secs(8),
+            fan_out: Duration::from_secs(5),
         }
     }
 }

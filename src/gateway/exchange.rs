@@ -1,0 +1,102 @@
+//! One request on its way through: what was decided for it and how far it got.
+
+use std::sync::Arc;
+
+use crate::bbb::call::Call;
+use crate::bbb::fault::Fault;
+use crate::bbb::id::{MeetingId, TenantId};
+use crate::bbb::reply::Format;
+use crate::cluster::moment::Moment;
+use crate::cluster::server::{ServerId, ServerSpec};
+use crate::gateway::held::Held;
+use crate::route::outgoing::{self, Outgoing};
+use crate::state::ClaimGuard;
+
+/// Pingora's per-request context.
+#[derive(Default)]
+pub struct Exchange {
+    /// A name for the call that is safe in logs.
+    pub(crate) label: String,
+    /// What the call is answered in.
+    pub(crate) format: Format,
+    /// The most bytes of body that may come.
+    pub(crate) body_bytes_max: u64,
+    /// How many came.
+    pub(crate) body_bytes: u64,
+    /// The answer as far as it was kept.
+    pub(crate) held: Held,
+    /// What is forwarded; `None` if the answer is given here.
+    pub(crate) errand: Option<Errand>,
+    /// What to tell the client, if something better is known than that the server failed.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A call on its way to a server.
+pub(crate) struct Errand {
+    pub(crate) tenant: TenantId,
+    pub(crate) call: Call,
+    pub(crate) meeting: MeetingId,
+    pub(crate) server: ServerId,
+    pub(crate) spec: Arc<ServerSpec>,
+    pub(crate) outgoing: Outgoing,
+    /// Whether the client sends a body that goes on as it comes.
+    pub(crate) has_body: bool,
+    /// When it was sent; answers are as old as their question.
+    pub(crate) asked: Moment,
+    pub(crate) create: Create,
+    /// How often it was sent.
+    pub(crate) tries: u8,
+    /// What has to be done before it is sent (again).
+    pub(crate) next: Next,
+}
+
+/// Whether the call makes a meeting.
+pub(crate) enum Create {
+    /// It does not.
+    No,
+    /// It does, and holds the claim.
+    Claimed(ClaimGuard),
+    /// It repeats a create whose meeting exists or may exist.
+    Repeated,
+}
+
+/// What has to be done before an errand is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing.
+    Send,
+    /// The server may have made the meeting: ask it.
+    Inquire,
+}
+
+impl Errand {
+    pub(crate) fn new(
+        tenant: TenantId,
+        call: Call,
+        meeting: MeetingId,
+        to: (ServerId, Arc<ServerSpec>),
+        has_body: bool,
+        create: Create,
+    ) -> Self {
+        let (server, spec) = to;
+        let outgoing = outgoing::write(&call, &spec, has_body);
+        let (asked, tries, next) = (Moment(0), 0, Next::Send);
+        Self { tenant, call, meeting, server, spec, outgoing, has_body, asked, create, tries, next }
+    }
+
+    /// Sends it to another server instead.
+    pub(crate) fn retarget(&mut self, server: ServerId, spec: Arc<ServerSpec>) {
+        self.outgoing = outgoing::write(&self.call, &spec, self.has_body);
+        self.server = server;
+        self.spec = spec;
+    }
+
+    pub(crate) fn is_create(&self) -> bool {
+        !matches!(self.create, Create::No)
+    }
+
+    /// What the client is told if no usable answer comes.
+    pub(crate) fn fault(&self) -> Fault {
+        if self.is_create() { Fault::create_failed() } else { Fault::meeting_unreachable() }
+    }
+}

@@ -1,0 +1,167 @@
+//! Servers as Pingora's connectors want them: addresses, never names; every time-out set; certificates
+//! checked as configured.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::client::addresses::Addresses;
+use crate::cluster::server::{ServerId, ServerSpec};
+use crate::config::settings::{ServerSettings, Timeouts, TlsCheck};
+
+/// Shorter than the 75 s after which nginx on the server closes an idle connection, so that it never closes
+/// one that is about to be used.
+const POOL_IDLE: Duration = Duration::from_secs(55);
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A call that may be repeated: over a pooled connection.
+    Call,
+    /// A create: over a connection of its own, so that a pooled one dying is never mistaken for a create
+    /// that may have been carried out.
+    Create,
+}
+
+/// The peers of all servers.
+pub(crate) struct Peers {
+    servers: HashMap<ServerId, Server>,
+    addresses: Arc<Addresses>,
+    timeouts: Timeouts,
+    built: ArcSwap<Built>,
+}
+
+struct Server {
+    spec: Arc<ServerSpec>,
+    check: Check,
+    /// Which of several addresses is used; moves on when one cannot be reached.
+    turn: AtomicUsize,
+}
+
+enum Check {
+    System,
+    Ca(Arc<[WrappedX509]>),
+    Skip,
+}
+
+#[derive(Default)]
+struct Built {
+    generation: u64,
+    peers: HashMap<(ServerId, usize), Arc<HttpPeer>>,
+}
+
+impl Peers {
+    /// The peers of `servers`. Fails if a CA file cannot be used.
+    pub(crate) fn new<'s>(
+        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
+        addresses: Arc<Addresses>,
+        timeouts: Timeouts,
+    ) -> anyhow::Result<Self> {
+        let servers = servers
+            .into_iter()
+            .map(|(id, server)| {
+                let check = match &server.tls {
+                    TlsCheck::System => Check::System,
+                    TlsCheck::Skip => Check::Skip,
+                    TlsCheck::Ca(file) => Check::Ca(certificates(file)?),
+                };
+                let spec = Arc::new(server.spec.clone());
+                Ok((id, Server { spec, check, turn: AtomicUsize::new(0) }))
+            })
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { servers, addresses, timeouts, built: ArcSwap::default() })
+    }
+
+    /// The peer for a connection to `server`; `None` while its name has no address.
+    pub(crate) fn peer(&self, server: ServerId, purpose: Use) -> Option<Box<HttpPeer>> {
+        let known = self.servers.get(&server)?;
+        let turn = known.turn.load(Ordering::Relaxed);
+        let mut peer = Box::new(HttpPeer::clone(&*self.pooled(server, turn, known)?));
+        if purpose == Use::Create {
+            peer.group_key |= 1;
+            peer.options.idle_timeout = Some(Duration::ZERO);
+            peer.options.read_timeout = Some(self.timeouts.create);
+        }
+        Some(peer)
+    }
+
+    /// `server` could not be reached where it was tried: another of its addresses next time.
+    pub(crate) fn try_next_address(&self, server: ServerId) {
+        if let Some(known) = self.servers.get(&server) {
+            known.turn.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Built once for each address and kept until an address changes: building costs more than cloning.
+    fn pooled(&self, server: ServerId, turn: usize, known: &Server) -> Option<Arc<HttpPeer>> {
+        let addresses = self.addresses.of(known.spec.url.bare_host());
+        let at = turn.checked_rem(addresses.len())?;
+        let generation = self.addresses.generation();
+        let built = self.built.load();
+        if built.generation == generation
+            && let Some(peer) = built.peers.get(&(server, at))
+        {
+            return Some(peer.clone());
+        }
+        let address = SocketAddr::new(*addresses.get(at)?, known.spec.url.port);
+        let peer = Arc::new(self.build(server, address, known));
+        self.built.rcu(|built| {
+            let mut peers =
+                if built.generation == generation { built.peers.clone() } else { HashMap::new() };
+            peers.insert((server, at), peer.clone());
+            Built { generation, peers }
+        });
+        Some(peer)
+    }
+
+    fn build(&self, server: ServerId, address: SocketAddr, known: &Server) -> HttpPeer {
+        let url = &known.spec.url;
+        let mut peer = HttpPeer::new(address, url.https, url.bare_host().to_owned());
+        // CA and checks are not part of what Pingora tells connections apart by; the group is.
+        peer.group_key = (u64::from(server.0) + 1) << 1;
+        let options = &mut peer.options;
+        options.connection_timeout = Some(self.timeouts.connect);
+        options.total_connection_timeout = Some(self.timeouts.connect);
+        options.read_timeout = Some(self.timeouts.call);
+        options.write_timeout = Some(self.timeouts.call);
+        options.idle_timeout = Some(POOL_IDLE);
+        match &known.check {
+            Check::System => {}
+            Check::Ca(certificates) => options.ca = Some(certificates.clone()),
+            Check::Skip => {
+                options.verify_cert = false;
+                options.verify_hostname = false;
+            }
+        }
+        peer
+    }
+}
+
+fn certificates(file: &PathBuf) -> anyhow::Result<Arc<[WrappedX509]>> {
+    let shown = file.display();
+    let pem = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    let mut store = rustls::RootCertStore::empty();
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.with_context(|| format!("{shown} is not a PEM file"))?;
+        // Checked here, because what takes it over panics on what it cannot read.
+        store
+            .add(certificate.clone())
+            .with_context(|| format!("{shown} holds a bad certificate"))?;
+        certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
+    }
+    if certificates.is_empty() {
+        bail!("{shown} holds no certificate");
+    }
+    Ok(certificates.into())
+}

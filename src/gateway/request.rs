@@ -59,10 +59,12 @@ pub(crate) fn body_bytes_max(name: &CallName, body: BodyType) -> u64 {
     if body == BodyType::Form {
         return FORM_BYTES_MAX as u64;
     }
-    match name {
-        CallName::Create | CallName::InsertDocument => 8 * MIB,
-        CallName::PutRecordingTextTrack => 64 * MIB,
-        _ => MIB,
+    if matches!(name, CallName::Create | CallName::InsertDocument) {
+        8 * MIB
+    } else if *name == CallName::PutRecordingTextTrack {
+        64 * MIB
+    } else {
+        MIB
     }
 }
 

@@ -129,9 +129,10 @@ impl Gateway {
             log::debug!("client went away; call={}", exchange.label);
             return;
         }
-        let reason = match error.etype() {
-            ErrorType::HTTPStatus(status) => format!("HTTP status {status}"),
-            other => other.as_str().to_owned(),
+        let reason = if let ErrorType::HTTPStatus(status) = error.etype() {
+            format!("HTTP status {status}")
+        } else {
+            error.etype().as_str().to_owned()
         };
         let (call, server, tries) = (&exchange.label, &errand.spec.name, errand.tries);
         log::warn!("call got no answer; call={call} server={server} tries={tries} reason={reason}");

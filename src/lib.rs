@@ -3,3 +3,4 @@
 pub mod bbb;
 pub mod cluster;
 pub mod config;
+pub mod recording;

@@ -5,6 +5,7 @@
 
 pub mod filter;
 pub mod id;
+pub mod merge;
 
 #[cfg(test)]
 mod samples;

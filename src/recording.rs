@@ -6,6 +6,7 @@
 pub mod filter;
 pub mod id;
 pub mod merge;
+pub mod owners;
 
 #[cfg(test)]
 mod samples;

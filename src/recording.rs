@@ -7,6 +7,8 @@ pub mod filter;
 pub mod id;
 pub mod merge;
 pub mod owners;
+pub mod split;
+pub mod track;
 
 #[cfg(test)]
 mod samples;

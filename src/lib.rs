@@ -1,11 +1,13 @@
 //! tinyscale: one URL in front of several BigBlueButton servers. See ARCHITECTURE.md for the map.
 
+pub mod app;
 pub mod bbb;
 pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod gateway;
+pub mod recording;
 pub mod route;
 pub mod services;
 pub mod state;

@@ -54,6 +54,17 @@ impl Fault {
         Self::new("missingParamRecordID", "You must specify a recordID.")
     }
 
+    /// publishRecordings without saying which way.
+    pub fn publish_missing() -> Self {
+        Self::new("missingParamPublish", "You must specify a publish value true or false.")
+    }
+
+    /// What the text-track calls say of a recording that does not exist (`bbb-api.md` 2.10).
+    pub fn text_track_recording_not_found(record_id: &str) -> Self {
+        let message = format!("No recording found for {record_id}");
+        Self { key: "noRecordings", message: Cow::Owned(message) }
+    }
+
     /// None of the recordings asked for exists.
     pub fn recordings_not_found() -> Self {
         Self::new("notFound", "We could not find recordings")

@@ -90,6 +90,36 @@ impl Reply {
         body.extend_from_slice(b"</response>");
         Self { format: Format::Xml, body: body.into(), key: None }
     }
+
+    /// getRecordings of `recordings`, each the bytes of one `<recording>` element (`bbb-api.md` 5, M20).
+    /// `total` counts those of all pages, and is given if the client asked for pages.
+    pub fn recordings<'b>(
+        recordings: impl IntoIterator<Item = &'b [u8]>,
+        total: Option<usize>,
+    ) -> Self {
+        let mut body = b"<response><returncode>SUCCESS</returncode><recordings>".to_vec();
+        let empty = body.len();
+        for recording in recordings {
+            body.extend_from_slice(recording);
+        }
+        let none = body.len() == empty;
+        body.extend_from_slice(b"</recordings>");
+        if let Some(total) = total.filter(|total| *total > 0) {
+            body.extend_from_slice(format!("<totalElements>{total}</totalElements>").as_bytes());
+        }
+        if none {
+            body.extend_from_slice(
+                b"<messageKey>noRecordings</messageKey><message>There are no recordings for the meeting(s).</message>",
+            );
+        }
+        body.extend_from_slice(b"</response>");
+        Self { format: Format::Xml, body: body.into(), key: None }
+    }
+
+    /// publishRecordings, deleteRecordings or updateRecordings done; `element` is that call's own.
+    pub fn recordings_changed(element: &'static str, value: bool) -> Self {
+        Self::xml(&format!("<returncode>SUCCESS</returncode><{element}>{value}</{element}>"))
+    }
 }
 
 /// Escapes text for XML content and attributes; control characters that XML 1.0 forbids are dropped.
@@ -150,6 +180,34 @@ mod tests {
                 b"<meeting/></meetings></response>",
             ]
             .concat()
+        );
+    }
+
+    #[test]
+    fn no_recordings_is_a_success_with_its_key() {
+        // M20
+        assert_eq!(
+            text(&Reply::recordings([], Some(0))),
+            "<response><returncode>SUCCESS</returncode><recordings></recordings><messageKey>noRecordings</messageKey><message>There are no recordings for the meeting(s).</message></response>"
+        );
+    }
+
+    #[test]
+    fn the_total_of_all_pages_follows_the_list() {
+        let one: &[u8] = b"<recording>\xff</recording>";
+        assert_eq!(
+            &Reply::recordings([one], Some(7)).body[..],
+            [
+                b"<response><returncode>SUCCESS</returncode><recordings>",
+                one,
+                b"</recordings><totalElements>7</totalElements></response>",
+            ]
+            .concat()
+        );
+        let past_the_end = Reply::recordings([], Some(7));
+        assert!(
+            text(&past_the_end)
+                .contains("</recordings><totalElements>7</totalElements><messageKey>noRecordings")
         );
     }
 }

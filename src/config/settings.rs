@@ -23,6 +23,9 @@ pub struct Settings {
     pub servers: Vec<ServerSettings>,
     /// How new meetings are placed.
     pub policy: Policy,
+    /// How long a server must be down without a break before its meetings count as lost and may be made
+    /// anew elsewhere; `None`: never.
+    pub failover_after: Option<Duration>,
     /// How servers are watched.
     pub probe: ProbeSettings,
     /// How long calls to servers may take.

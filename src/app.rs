@@ -1,0 +1,148 @@
+//! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
+//! server; tests start the same parts on listeners of their own.
+
+pub mod listen;
+pub mod roll_call;
+pub mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::server::ShutdownWatch;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::services::background::BackgroundService;
+use pingora_core::services::listening::Service;
+use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+
+use crate::client::Client;
+use crate::client::addresses::Addresses;
+use crate::clock::Clock;
+use crate::cluster::health::Hysteresis;
+use crate::cluster::placement::{Placement, RoundRobin};
+use crate::cluster::server::ServerId;
+use crate::cluster::{Cluster, Rules};
+use crate::config::settings::{Policy, ServerSettings, Settings};
+use crate::gateway::Gateway;
+use crate::services::{probe, resolve};
+use crate::state::State;
+
+/// Everything that runs, before it runs.
+pub struct App {
+    settings: Arc<Settings>,
+    state: Arc<State>,
+    addresses: Arc<Addresses>,
+    servers: Vec<(ServerId, ServerSettings)>,
+}
+
+impl App {
+    /// Puts it together. Nothing is asked and nothing listens yet.
+    pub fn new(settings: Settings) -> Self {
+        let clock = Clock::start();
+        let placement: Box<dyn Placement> = match settings.policy {
+            Policy::RoundRobin => Box::new(RoundRobin::default()),
+        };
+        let mut cluster = Cluster::new(rules(&settings), placement);
+        let servers = settings
+            .servers
+            .iter()
+            .map(|server| {
+                let spec = Arc::new(server.spec.clone());
+                (cluster.add_server(spec, clock.now()), server.clone())
+            })
+            .collect();
+        let state = Arc::new(State::new(cluster, clock));
+        Self { settings: Arc::new(settings), state, addresses: Arc::default(), servers }
+    }
+
+    /// The settings it was made from.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What its services share.
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        let servers = self.servers.iter().map(|(id, server)| (*id, server));
+        Client::new(servers, &self.addresses, self.settings.timeouts.connect)
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        let hosts = self.servers.iter().map(|(_, server)| server.spec.url.bare_host().to_owned());
+        let mut hosts: Vec<String> = hosts.collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+
+    /// The service that answers the API, without listeners.
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Gateway>>> {
+        let servers = self.servers.iter().map(|(id, server)| (*id, server));
+        let gateway = Gateway::new(
+            &self.settings,
+            servers,
+            self.state.clone(),
+            self.client()?,
+            self.addresses.clone(),
+        )?;
+        Ok(http_proxy_service_with_name(conf, gateway, "tinyscale"))
+    }
+
+    /// What runs beside it.
+    pub fn background(&self) -> anyhow::Result<Background> {
+        Ok(Background {
+            state: self.state.clone(),
+            client: self.client()?,
+            addresses: self.addresses.clone(),
+            hosts: self.hosts(),
+            settings: self.settings.clone(),
+        })
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    let probe = &settings.probe;
+    Rules {
+        hysteresis: Hysteresis { down_after: probe.down_after, up_after: probe.up_after },
+        failover_after: settings.failover_after,
+    }
+}
+
+/// Probes and name look-ups.
+pub struct Background {
+    state: Arc<State>,
+    client: Client,
+    addresses: Arc<Addresses>,
+    hosts: Vec<String>,
+    settings: Arc<Settings>,
+}
+
+#[async_trait]
+impl BackgroundService for Background {
+    async fn start(&self, shutdown: ShutdownWatch) {
+        let probes = probe::run(
+            self.state.clone(),
+            self.client.clone(),
+            self.settings.probe,
+            shutdown.clone(),
+        );
+        let names = resolve::run(self.addresses.clone(), self.hosts.clone(), shutdown);
+        tokio::join!(probes, names);
+    }
+}
+
+/// Pingora's own settings, every one that matters set: several of its defaults wait for ever.
+pub fn server_conf(settings: &Settings) -> ServerConf {
+    ServerConf {
+        threads: settings.threads,
+        work_stealing: settings.threads > 1,
+        grace_period_seconds: Some(settings.grace_period.as_secs()),
+        graceful_shutdown_timeout_seconds: Some(Duration::from_secs(5).as_secs()),
+        upstream_keepalive_pool_size: 1024,
+        max_retries: 16,
+        ..ServerConf::default()
+    }
+}

@@ -11,6 +11,7 @@ mod fan_out;
 mod held;
 mod learn;
 mod peers;
+mod recordings;
 mod request;
 mod retry;
 
@@ -25,9 +26,9 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use crate::bbb::call::{BodyType, CallName, SignedCall};
+use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
 use crate::bbb::fault::Fault;
-use crate::bbb::id::TenantId;
+use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::query;
 use crate::bbb::reply::Reply;
 use crate::client::Client;
@@ -122,18 +123,25 @@ impl Gateway {
                 Ok(None)
             }
             Decision::FanOut(what) => Ok(Some(self.fan_out(what, &call).await)),
+            Decision::OfRecording(id) => Ok(match self.server_of(&id).await {
+                Ok(to) => {
+                    exchange.errand =
+                        Some(Errand::new(tenant, call, None, to, has_body, Create::No));
+                    None
+                }
+                Err(reply) => Some(reply),
+            }),
             Decision::Forward(to) => {
-                let target = (to.server, to.spec);
+                let (meeting, to) = (Some(to.meeting), (to.server, to.spec));
                 exchange.errand =
-                    Some(Errand::new(tenant, call, to.meeting, target, has_body, Create::No));
+                    Some(Errand::new(tenant, call, meeting, to, has_body, Create::No));
                 Ok(None)
             }
             Decision::Place(id) => {
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                let turn = self.state.claim(tenant, &id, self.timeouts.create).await;
-                Ok(match self.create_errand(turn, tenant, call, id, has_body) {
+                Ok(match self.create(tenant, call, id, has_body).await {
                     Ok(errand) => {
                         exchange.errand = Some(errand);
                         None
@@ -144,14 +152,15 @@ impl Gateway {
         }
     }
 
-    fn create_errand(
+    /// A create on its way to the meeting's server, or to a new one that was claimed for it.
+    async fn create(
         &self,
-        turn: Turn,
         tenant: TenantId,
-        call: crate::bbb::call::Call,
-        id: crate::bbb::id::MeetingId,
+        call: Call,
+        id: MeetingId,
         has_body: bool,
     ) -> std::result::Result<Errand, Fault> {
+        let turn = self.state.claim(tenant, &id, self.timeouts.create).await;
         let (server, create) = match turn {
             Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
             Turn::Repeat(server) => (server, Create::Repeated),
@@ -159,7 +168,7 @@ impl Gateway {
             Turn::Timeout => return Err(Fault::create_failed()),
         };
         let spec = self.usable(server).ok_or(Fault::create_failed())?;
-        Ok(Errand::new(tenant, call, id, (server, spec), has_body, create))
+        Ok(Errand::new(tenant, call, Some(id), (server, spec), has_body, create))
     }
 }
 

@@ -13,6 +13,8 @@ use crate::bbb::reply::Reply;
 use crate::cluster::Cluster;
 use crate::cluster::health::Health;
 use crate::cluster::server::{Mode, ServerId, ServerSpec};
+use crate::recording::id::RecordId;
+use crate::recording::track;
 use crate::route::outgoing::join_location;
 
 /// What is to be done.
@@ -26,6 +28,8 @@ pub enum Decision {
     Forward(Forward),
     /// Find the meeting's server or place the meeting, then forward.
     Place(MeetingId),
+    /// Find the server that has the recording, then forward.
+    OfRecording(RecordId),
     /// Ask all servers and answer with what they have together.
     FanOut(FanOut),
 }
@@ -48,6 +52,8 @@ pub enum FanOut {
     Meetings,
     /// getRecordings
     Recordings,
+    /// publishRecordings, deleteRecordings, updateRecordings: each server its own
+    RecordingChange,
 }
 
 /// Answers what needs no checksum, and refuses what no checksum could save: a name that is none, a method or
@@ -93,8 +99,11 @@ pub fn decide(cluster: &Cluster, tenant: TenantId, call: &Call) -> Decision {
     if *name == CallName::GetRecordings {
         return Decision::FanOut(FanOut::Recordings);
     }
+    if matches!(name, CallName::GetRecordingTextTracks | CallName::PutRecordingTextTrack) {
+        return track::record_id(call).map_or_else(Decision::Reply, Decision::OfRecording);
+    }
     if name.is_about_recordings() {
-        return refuse(call, &Fault::unsupported());
+        return Decision::FanOut(FanOut::RecordingChange);
     }
     match call.meeting_id() {
         None => refuse(call, &Fault::meeting_id_missing()),
@@ -186,6 +195,7 @@ mod tests {
             Decision::Redirect(location) => location.split_once("&checksum").unwrap().0.to_owned(),
             Decision::Forward(forward) => format!("to {}", forward.spec.name),
             Decision::Place(_) => "place".to_owned(),
+            Decision::OfRecording(id) => format!("to the server of {id}"),
             Decision::FanOut(what) => format!("{what:?}"),
         }
     }
@@ -231,6 +241,9 @@ mod tests {
         check(Health::Up, "create", "name=n", "missingParamMeetingID");
         check(Health::Up, "getMeetings", "", "Meetings");
         check(Health::Up, "getRecordings", "meetingID=m", "Recordings");
+        check(Health::Up, "publishRecordings", "recordID=r", "RecordingChange");
+        check(Health::Up, "getRecordingTextTracks", "recordID=r", "to the server of r");
+        check(Health::Up, "getRecordingTextTracks", "", "missingParamRecordID");
     }
 
     #[test]

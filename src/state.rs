@@ -19,6 +19,10 @@ use crate::cluster::meetings::ClaimId;
 use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::recording::owners::Owners;
+
+/// About 20 MB at most.
+const RECORDINGS_REMEMBERED_MAX: usize = 100_000;
 
 /// A server's last good getMeetings answer, for when it does not answer (design section 2).
 #[derive(Debug, Clone)]
@@ -35,6 +39,7 @@ pub struct State {
     cluster: Mutex<Cluster>,
     outcomes: Mutex<HashMap<ClaimId, watch::Receiver<()>>>,
     lists: Mutex<HashMap<ServerId, MeetingList>>,
+    owners: Mutex<Owners<ServerId>>,
     probe_soon: HashMap<ServerId, Arc<Notify>>,
 }
 
@@ -60,6 +65,7 @@ impl State {
             cluster: Mutex::new(cluster),
             outcomes: Mutex::default(),
             lists: Mutex::default(),
+            owners: Mutex::new(Owners::new(RECORDINGS_REMEMBERED_MAX)),
             probe_soon,
         }
     }
@@ -153,6 +159,11 @@ impl State {
     /// The last good list of `server`.
     pub fn last_list(&self, server: ServerId) -> Option<MeetingList> {
         self.lists.lock().get(&server).cloned()
+    }
+
+    /// Which server has which recording, as far as it is remembered.
+    pub fn owners(&self) -> MutexGuard<'_, Owners<ServerId>> {
+        self.owners.lock()
     }
 
     /// Asks for a probe of `server` without waiting for its turn.

@@ -35,7 +35,8 @@ pub struct Exchange {
 pub(crate) struct Errand {
     pub(crate) tenant: TenantId,
     pub(crate) call: Call,
-    pub(crate) meeting: MeetingId,
+    /// The meeting it is about, unless it is about a recording.
+    pub(crate) meeting: Option<MeetingId>,
     pub(crate) server: ServerId,
     pub(crate) spec: Arc<ServerSpec>,
     pub(crate) outgoing: Outgoing,
@@ -73,7 +74,7 @@ impl Errand {
     pub(crate) fn new(
         tenant: TenantId,
         call: Call,
-        meeting: MeetingId,
+        meeting: Option<MeetingId>,
         to: (ServerId, Arc<ServerSpec>),
         has_body: bool,
         create: Create,

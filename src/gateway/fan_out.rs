@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::bbb::call::Call;
-use crate::bbb::fault::Fault;
+use crate::bbb::id::TenantId;
 use crate::bbb::meetings;
 use crate::bbb::reply::Reply;
 use crate::cluster::health::Health;
@@ -22,7 +22,8 @@ impl Gateway {
     pub(super) async fn fan_out(&self, what: FanOut, call: &Call) -> Reply {
         match what {
             FanOut::Meetings => self.meetings().await,
-            FanOut::Recordings => Reply::fault(&Fault::unsupported(), call.name().format()),
+            FanOut::Recordings => self.recordings(call).await,
+            FanOut::RecordingChange => self.change_recordings(call).await,
         }
     }
 
@@ -34,7 +35,7 @@ impl Gateway {
     }
 
     /// Asks every server that is not down, in the servers' order.
-    async fn ask_all(&self, name: &str, query: &str) -> Vec<(ServerId, Option<Bytes>)> {
+    pub(super) async fn ask_all(&self, name: &str, query: &str) -> Vec<(ServerId, Option<Bytes>)> {
         let asking = self.servers().into_iter().map(|(server, health)| async move {
             if health == Health::Down {
                 return (server, None);
@@ -65,9 +66,8 @@ impl Gateway {
                 meetings: &list.meetings,
             })
             .collect();
-        let tenant = crate::bbb::id::TenantId::DEFAULT;
         merge::meetings(&views, |id| {
-            self.state.cluster().find(tenant, id).map(|meeting| meeting.server)
+            self.state.cluster().find(TenantId::DEFAULT, id).map(|meeting| meeting.server)
         })
     }
 }

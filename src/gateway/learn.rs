@@ -14,7 +14,8 @@ pub(crate) fn from_answer(state: &State, errand: &mut Errand, answer: Option<&An
     if errand.is_create() {
         return from_create(state, errand, answer);
     }
-    let (tenant, id, server) = (errand.tenant, &errand.meeting, errand.server);
+    let Some(id) = &errand.meeting else { return };
+    let (tenant, server) = (errand.tenant, errand.server);
     let name = errand.call.name();
     let succeeded = answer.returncode == ReturnCode::Success;
     if *name == CallName::End && succeeded {
@@ -36,8 +37,10 @@ fn from_create(state: &State, errand: &mut Errand, answer: &Answer) {
         Create::Claimed(guard) if exists => guard.settle(made),
         Create::Claimed(guard) => guard.release(),
         Create::Repeated if exists => {
-            let now = state.now();
-            state.cluster().repeated(errand.tenant, &errand.meeting, errand.server, made, now);
+            if let Some(id) = &errand.meeting {
+                let now = state.now();
+                state.cluster().repeated(errand.tenant, id, errand.server, made, now);
+            }
         }
         Create::Repeated | Create::No => {}
     }

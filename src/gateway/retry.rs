@@ -43,7 +43,10 @@ impl Gateway {
             match self.inquire(errand).await {
                 // Sent again, the create is answered as BBB answers a repeated one.
                 Verdict::Made => {}
-                Verdict::NotMade => self.try_elsewhere(errand),
+                // Another server, or the same one again if there is none.
+                Verdict::NotMade => {
+                    self.next_server(errand);
+                }
                 Verdict::Unknown => {
                     return Error::e_explain(ErrorType::ConnectError, "a create is in doubt");
                 }
@@ -87,11 +90,6 @@ impl Gateway {
         true
     }
 
-    /// The server certainly made nothing although it was sent the create: another one, or else the same.
-    fn try_elsewhere(&self, errand: &mut Errand) {
-        self.next_server(errand);
-    }
-
     /// The connection failed after something was sent, or the answer is none. True if the errand may be sent
     /// again, after what `errand.next` says.
     pub(super) fn may_resend(&self, errand: &mut Errand, error: &Error, reused: bool) -> bool {
@@ -112,7 +110,8 @@ impl Gateway {
 
     async fn inquire(&self, errand: &Errand) -> Verdict {
         const WANTED: Wanted = Wanted { fields: &[], list: None, item_fields: &[] };
-        let query = format!("meetingID={}", query::encode(errand.meeting.as_str()));
+        let Some(meeting) = &errand.meeting else { return Verdict::Unknown };
+        let query = format!("meetingID={}", query::encode(meeting.as_str()));
         let answer =
             self.client.call(errand.server, "getMeetingInfo", &query, INQUIRY_DEADLINE).await;
         match answer.ok().and_then(|body| xml::read(&body, &WANTED).ok()) {

@@ -55,10 +55,10 @@ fn read_yaml(source: &Source<'_>, path: &Path, problems: &mut Problems) -> Optio
         Ok(text) => {
             let node = document::yaml::parse(&text, &place, problems)?;
             let folder = path.parent().unwrap_or(Path::new(""));
-            Some(File::read(&node, folder, problems))
+            File::read(&node, folder, problems)
         }
         Err(why) => {
-            problems.add(&place, why, "the path of a readable YAML file after -c");
+            problems.add(&place, why, "-c PATH, with the path of a readable YAML file");
             None
         }
     }

@@ -145,9 +145,7 @@ impl Check<'_> {
             None => {
                 let place = Place::variable("TINYSCALE_SECRET");
                 let what = format!("is not set: {what}");
-                let instead = "TINYSCALE_SECRET=a-long-random-text, for example what `openssl rand \
-                               -hex 32` prints; or TINYSCALE_SECRET_FILE=PATH";
-                self.problems.add(&place, what, instead);
+                self.problems.add(&place, what, environment::NEW_SECRET);
             }
         }
     }
@@ -219,10 +217,15 @@ impl Check<'_> {
                 self.contradiction(&file.place, &env.place);
             }
         }
-        let written = match (file.or(env).map(|found| found.value), self.source.yaml) {
-            (Some(ServersFile::List(servers)), _) => servers,
-            (Some(ServersFile::File(path)), _) => self.servers_json(&path)?,
-            (None, None) => self.servers_json(Path::new(environment::SERVERS_DEFAULT))?,
+        let written = match (file.or(env), self.source.yaml) {
+            (Some(Located { value: ServersFile::List(servers), .. }), _) => servers,
+            (Some(Located { value: ServersFile::File(path), place }), _) => {
+                servers_json::read(self.source, &path, &place, self.problems)?
+            }
+            (None, None) => {
+                let path = Path::new(environment::SERVERS_DEFAULT);
+                servers_json::read(self.source, path, &Place::file(path), self.problems)?
+            }
             (None, Some(path)) => {
                 let what = "no `servers`: tinyscale needs at least one BigBlueButton server";
                 let instead = "servers: [{ url: \"https://bbb1.example.org\", secret: { file: PATH \
@@ -237,10 +240,6 @@ impl Check<'_> {
         }
         let servers = written.iter().zip(named);
         Some(servers.filter_map(|(server, name)| self.server(server, name?)).collect())
-    }
-
-    fn servers_json(&mut self, path: &Path) -> Option<Vec<ServerFile>> {
-        servers_json::read(self.source, path, self.problems)
     }
 
     fn name(&mut self, server: &ServerFile) -> Option<ServerName> {

@@ -76,7 +76,7 @@ impl Node {
         let number = self.number(key, &example, problems)?;
         let whole = range.contains(&(number as u32)) && f64::from(number as u32) == number;
         if !whole {
-            problems.add(&self.place, format!("`{key}` is out of range"), example);
+            problems.add(&self.place, format!("`{key}` cannot be this number"), example);
         }
         whole.then_some(number as u32)
     }
@@ -132,8 +132,9 @@ impl Node {
         };
         for (i, (key, _)) in entries.iter().enumerate() {
             if !known.contains(&key.name.as_str()) {
-                let what = format!("unknown key `{}` in {subject}", shortened(&key.name));
-                problems.add(&key.place, what, suggestion(&key.name, known));
+                let (shown, instead) = suggestion(&key.name, known);
+                let what = format!("unknown key{shown} in {subject}");
+                problems.add(&key.place, what, instead);
             } else if let Some((first, _)) = entries[..i].iter().find(|(k, _)| k.name == key.name) {
                 let what = format!(
                     "`{}` is written twice in {subject}; the first is on {}",
@@ -204,27 +205,34 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// "did you mean", or all that could have been meant.
-fn suggestion(name: &str, known: &[&str]) -> String {
+/// An unknown key as far as it may be shown, and "did you mean" or all that could have been meant.
+///
+/// Where secrets are written, a forgotten `secret:` makes the secret itself a key; so does a slip of
+/// indentation elsewhere. Only what resembles a known key, or at least no secret, is shown.
+fn suggestion(name: &str, known: &[&str]) -> (String, String) {
     let same = |a: &str| a.to_ascii_lowercase().replace(['-', ' ', '_'], "");
+    let synonym = SYNONYMS.iter().find(|(other, key)| *other == name && known.contains(key));
     let near = known
         .iter()
         .map(|key| (strsim::damerau_levenshtein(&same(name), &same(key)), *key))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, key)| *distance <= 1 + key.len() / 4);
-    match near {
-        Some((_, key)) => format!("`{key}` (did you mean that?)"),
-        None => match known {
-            [key] => format!("`{key}`, the only key known here"),
-            _ => format!("one of {}", listed(known)),
-        },
-    }
+        .filter(|(distance, key)| *distance <= 1 + key.len() / 4)
+        .or(synonym.map(|(_, key)| (0, *key)));
+    let word = name.len() <= 20 && name.chars().all(|c| c.is_ascii_lowercase() || "_-".contains(c));
+    let showable = near.is_some() || word && !known.contains(&"secret");
+    let shown = if showable { format!(" `{}`", name.escape_debug()) } else { String::new() };
+    let instead = match (near, known) {
+        (Some((_, key)), _) => format!("`{key}` (did you mean that?)"),
+        (None, [key]) => format!("`{key}`, the only key known here"),
+        (None, _) => format!("one of {}", listed(known)),
+    };
+    (shown, instead)
 }
+
+/// Other words for keys: those of the other file and of other programs.
+const SYNONYMS: [(&str, &str); 4] =
+    [("host", "url"), ("url", "host"), ("addr", "address"), ("path", "file")];
 
 fn listed(keys: &[&str]) -> String {
     keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn shortened(name: &str) -> String {
-    name.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

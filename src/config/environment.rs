@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::config::Source;
 use crate::config::document::{Key, Node, Value};
 use crate::config::file::File;
-use crate::config::problem::{Place, Problems};
+use crate::config::problem::{Located, Place, Problems};
 
 /// An environment variable that tinyscale reads, for `--help` and the handbook.
 #[derive(Debug, Clone, Copy)]
@@ -89,13 +89,23 @@ pub const VARIABLES: &[Variable] = &[
     ),
 ];
 
+/// What to write where the front ends' secret is missing.
+pub(crate) const NEW_SECRET: &str = "TINYSCALE_SECRET=a-long-random-text, for example what `openssl \
+    rand -hex 32` prints; or TINYSCALE_SECRET_FILE=PATH";
+
 /// What the environment says, without `PORT`.
 pub(crate) fn read(source: &Source<'_>, problems: &mut Problems) -> File {
     let mut top = Vec::new();
+    // Not left out, so that it is told once.
+    let mut empty_secret = None;
     for variable in VARIABLES.iter().filter(|variable| variable.name != "PORT") {
         let Some(text) = (source.env)(variable.name) else { continue };
         let place = Place::variable(variable.name);
-        if text.trim().is_empty() && variable.name != "TINYSCALE_SECRET" {
+        if text.trim().is_empty() {
+            if variable.name == "TINYSCALE_SECRET" {
+                problems.add(&place, "is empty", NEW_SECRET);
+                empty_secret = Some(Located { value: Vec::new(), place });
+            }
             continue;
         }
         if variable.name == "TINYSCALE_SECRET_FILE" && top.iter().any(|(k, _)| is(k, "secrets")) {
@@ -107,7 +117,10 @@ pub(crate) fn read(source: &Source<'_>, problems: &mut Problems) -> File {
         insert(&mut top, variable.key, Node { place: place.clone(), value }, &place);
     }
     let place = Place::file(Path::new("environment"));
-    File::read(&Node { place, value: Value::Map(top) }, Path::new(""), problems)
+    let top = Node { place, value: Value::Map(top) };
+    let mut file = File::read(&top, Path::new(""), problems).unwrap_or_default();
+    file.secrets = file.secrets.or(empty_secret);
+    file
 }
 
 /// The port that `PORT` asks for; its place for messages.

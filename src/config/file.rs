@@ -95,12 +95,10 @@ const THREADS_MAX: u32 = 1024;
 
 impl File {
     /// Reads a whole document; relative paths in it start at `folder`.
-    pub(crate) fn read(node: &Node, folder: &Path, problems: &mut Problems) -> Self {
-        let Some(top) = node.fields("the configuration", &TOP, problems) else {
-            return Self::default();
-        };
+    pub(crate) fn read(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Self> {
+        let top = node.fields("the configuration", &TOP, problems)?;
         let mut read = Reader { folder, problems };
-        Self {
+        Some(Self {
             listen: top.get("listen").and_then(|node| read.listen(node)),
             public_url: top.get("public_url").and_then(|node| read.public_url(node)),
             state_dir: top.get("state_dir").and_then(|node| read.path(node, "state_dir")),
@@ -117,7 +115,7 @@ impl File {
                 let value = node.flag("strict", read.problems)?;
                 Some(Located { value, place: node.place.clone() })
             }),
-        }
+        })
     }
 }
 
@@ -140,7 +138,14 @@ impl Reader<'_> {
         let example = r#"address: "[::]:3005""#;
         let fields = node.fields("an entry of `listen`", &["address"], self.problems)?;
         let node = fields.need("address", "this entry of `listen`", example, self.problems)?;
-        let text = node.text("address", self.problems)?;
+        let port;
+        let text = if let Value::Number(number) = node.value {
+            // Not an address, but enough to say how to write one.
+            port = number.to_string();
+            &port
+        } else {
+            node.text("address", self.problems)?
+        };
         let Ok(value) = text.trim().parse() else {
             let what = "`address` is not an IP address with a port";
             self.problems.add(&node.place, what, address_like(text));
@@ -200,7 +205,9 @@ impl Reader<'_> {
         let list = node.list("secrets", example, self.problems).unwrap_or_default();
         let value = list
             .iter()
-            .filter_map(|entry| SecretSource::read(entry, "secrets", self.folder, self.problems))
+            .filter_map(|entry| {
+                SecretSource::read(entry, "an entry of `secrets`", self.folder, self.problems)
+            })
             .collect();
         Some(Located { value, place: node.place.clone() })
     }
@@ -342,7 +349,7 @@ impl ServerFile {
         let name = fields.get("name").and_then(|node| read.name(node));
         let url = url.and_then(|node| read.server_url(node, spelling.url));
         let secret =
-            secret.and_then(|node| SecretSource::read(node, "secret", folder, read.problems));
+            secret.and_then(|node| SecretSource::read(node, "`secret`", folder, read.problems));
         let weight = fields.get("weight").and_then(|node| read.weight(node));
         let algorithm = fields.get("checksum").and_then(|node| read.algorithm(node));
         let tls = fields.get("tls").and_then(|node| read.tls(node));

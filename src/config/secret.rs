@@ -18,15 +18,15 @@ pub(crate) enum SecretSource {
     Credential(String),
 }
 
-const FORMS: &str =
-    "the secret in double quotes, or { file: PATH }, { env: NAME } or { credential: NAME }";
+/// Spelled so that it is right in YAML and in JSON.
+const FORMS: &str = r#"the secret in double quotes, or {"file": "PATH"}, {"env": "NAME"} or {"credential": "NAME"}"#;
 const KINDS: [&str; 3] = ["file", "env", "credential"];
 
 impl SecretSource {
-    /// Reads what `node`, the value of `key`, says; a relative path starts at `folder`.
+    /// Reads what `node` says, which messages call `subject`; a relative path starts at `folder`.
     pub(crate) fn read(
         node: &Node,
-        key: &str,
+        subject: &str,
         folder: &Path,
         problems: &mut Problems,
     ) -> Option<Located<Self>> {
@@ -34,18 +34,18 @@ impl SecretSource {
             Value::Text(text) | Value::Loose(text) => match filled(text) {
                 Some(secret) => Self::Inline(secret),
                 None => {
-                    problems.add(&node.place, format!("`{key}` is empty"), FORMS);
+                    problems.add(&node.place, format!("{subject} is empty"), FORMS);
                     return None;
                 }
             },
             Value::Flag(_) | Value::Number(_) => {
-                let what = format!("`{key}` must be text, but this reads as {}", node.kind());
+                let what = format!("{subject} must be text, but this reads as {}", node.kind());
                 problems.add(&node.place, what, "the secret in double quotes");
                 return None;
             }
-            Value::Map(_) => Self::read_reference(node, key, folder, problems)?,
+            Value::Map(_) => Self::read_reference(node, subject, folder, problems)?,
             Value::Nothing | Value::List(_) => {
-                let what = format!("`{key}` must be a secret, but this is {}", node.kind());
+                let what = format!("{subject} must be a secret, but this is {}", node.kind());
                 problems.add(&node.place, what, FORMS);
                 return None;
             }
@@ -55,21 +55,22 @@ impl SecretSource {
 
     fn read_reference(
         node: &Node,
-        key: &str,
+        subject: &str,
         folder: &Path,
         problems: &mut Problems,
     ) -> Option<Self> {
         let Value::Map(entries) = &node.value else { return None };
         let [(kind, target)] = entries.as_slice() else {
-            problems.add(&node.place, format!("`{key}` must name exactly one place"), FORMS);
+            problems.add(&node.place, format!("{subject} must name exactly one place"), FORMS);
             return None;
         };
         // The key is not shown: forgotten quotes around a secret in braces make it one.
         if !KINDS.contains(&kind.name.as_str()) {
-            problems.add(&kind.place, format!("unknown key in `{key}`"), FORMS);
+            problems.add(&kind.place, format!("unknown key in {subject}"), FORMS);
             return None;
         }
-        let text = target.text(&kind.name, problems)?;
+        let empty = matches!(target.value, Value::Nothing);
+        let text = if empty { "" } else { target.text(&kind.name, problems)? };
         if text.trim().is_empty() {
             problems.add(&target.place, format!("`{}` is empty", kind.name), FORMS);
             return None;

@@ -15,10 +15,11 @@ const SPELLING: Spelling = Spelling {
     secret_example: r#""secret": "...", with what `bbb-conf --secret` shows on that server"#,
 };
 
-/// The servers of the file at `path`; `None` if there is no list at all.
+/// The servers of the file at `path`, which was named at `named`; `None` if there is no list at all.
 pub(crate) fn read(
     source: &Source<'_>,
     path: &Path,
+    named: &Place,
     problems: &mut Problems,
 ) -> Option<Vec<ServerFile>> {
     let place = Place::file(path);
@@ -26,7 +27,10 @@ pub(crate) fn read(
         Ok(text) => text,
         Err(why) => {
             let instead = format!("{} into {}", json::EXAMPLE, source.path(path).display());
-            problems.add(&place, why, instead);
+            let default = *named == place;
+            let what =
+                if default { why } else { format!("the server list {}: {why}", path.display()) };
+            problems.add(named, what, instead);
             return None;
         }
     };

@@ -18,12 +18,27 @@ pub(crate) fn parse(text: &str, place: &Place, problems: &mut Problems) -> Optio
     match parsed {
         Ok(node) => Some(node),
         Err(error) => {
-            let at = place.at(error.line() as u64, error.column() as u64);
-            let message = error.to_string();
-            let what = message.split(" at line ").next().unwrap_or_default();
-            problems.add(&at, format!("this is not valid JSON: {what}"), EXAMPLE);
+            // Column 0 is the line break that ends the line before.
+            let before = u64::from(error.column() == 0 && error.line() > 1);
+            let at = place.at(error.line() as u64 - before, error.column() as u64);
+            let what = format!("this is not valid JSON: {}", worded(&error.to_string()));
+            problems.add(&at, what, format!("a list like {EXAMPLE}"));
             None
         }
+    }
+}
+
+/// The parser's message, which holds nothing of the text, in plainer words where it needs them.
+fn worded(message: &str) -> &str {
+    let message = message.split(" at line ").next().unwrap_or_default();
+    if message.starts_with("EOF") {
+        "the file ends too early"
+    } else if message.starts_with("control character") {
+        "a text has no double quote at its end, or holds a line break or tab"
+    } else if message == "trailing comma" {
+        "there is a comma too many before this"
+    } else {
+        message
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Spanned};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, NonFiniteFloatPolicy, Spanned};
 
 use crate::config::document::{Key, Node, Value};
 use crate::config::problem::{Place, Problems};
@@ -14,6 +14,8 @@ pub(crate) fn parse(text: &str, place: &Place, problems: &mut Problems) -> Optio
         with_snippet: false,
         // Both are kept, so that a key written twice is told together with all other problems.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        // An unquoted secret like 1e999 must stay a number, to be refused as one.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
         Ok(raw) => {
@@ -33,16 +35,18 @@ pub(crate) fn parse(text: &str, place: &Place, problems: &mut Problems) -> Optio
     }
 }
 
-/// The parser's own words only for pure syntax: its other messages may quote values.
+/// The parser's own words only for pure syntax, where they are fixed but for one character; its other
+/// messages may quote values.
 fn worded(error: &Error) -> (String, &'static str) {
     if let Error::MultipleDocuments { .. } = error {
         ("a second document starts here".to_owned(), "everything without `---` lines")
     } else if let Error::UnknownAnchor { .. } = error {
         let what = "`*` refers to an anchor that is not defined";
         (what.to_owned(), "the text in double quotes, if it begins with `*`")
-    } else if let Error::Message { msg, .. } = error {
-        let instead = "text that holds `: ` or ` #`, or begins with a sign such as [ { * & ! % @, \
-                       in double quotes; and spaces, never tabs, before a key";
+    } else if let Error::ExternalMessage { msg, .. } = error {
+        let instead = "the keys of a group in one column, after spaces and never tabs; and text that \
+                       holds `: ` or ` #`, or begins with a sign such as [ { * & ! % @, in double \
+                       quotes";
         (format!("this is not valid YAML: {msg}"), instead)
     } else {
         let instead = "plain keys and values as in conf/tinyscale.yaml, texts in double quotes";

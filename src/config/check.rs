@@ -1,0 +1,330 @@
+//! From what was written to what is used: fills in the environment and the defaults, fetches secrets and
+//! server lists, and refuses what contradicts itself. Tells all problems, not the first.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::num::NonZero;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::bbb::secret::Secret;
+use crate::cluster::server::{ServerName, ServerSpec};
+use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile};
+use crate::config::problem::{Located, Place, Problems};
+use crate::config::secret::SecretSource;
+use crate::config::settings::{
+    Policy, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
+};
+use crate::config::{Source, environment, servers_json};
+
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
+
+/// The settings, or `None` after adding to `problems`.
+pub(crate) fn check(
+    source: &Source<'_>,
+    file: File,
+    env: File,
+    problems: &mut Problems,
+) -> Option<Settings> {
+    let mut check = Check { source, problems };
+    let listen = check.listen(file.listen, env.listen);
+    let secrets = check.secrets(file.secrets, env.secrets);
+    let servers = check.servers(file.servers, env.servers);
+    let probe = check.probe(file.probe, env.probe);
+    let timeouts = check.timeouts(file.timeouts, env.timeouts);
+    let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
+    let state_dir = check.either(file.state_dir, env.state_dir);
+    Some(Settings {
+        listen,
+        public_url: check.either(file.public_url, env.public_url),
+        state_dir: state_dir.map(|path| source.path(&path)),
+        secrets,
+        servers: servers?,
+        policy: check.either(file.policy, env.policy).unwrap_or(Policy::RoundRobin),
+        probe,
+        timeouts,
+        threads: threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
+        grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),
+        strict: check.either(file.strict, env.strict).unwrap_or(false),
+    })
+}
+
+struct Check<'c> {
+    source: &'c Source<'c>,
+    problems: &'c mut Problems,
+}
+
+impl Check<'_> {
+    /// The file's value, or the environment's where the file is silent; two that differ are a problem.
+    fn either<T: PartialEq>(
+        &mut self,
+        file: Option<Located<T>>,
+        env: Option<Located<T>>,
+    ) -> Option<T> {
+        if let (Some(file), Some(env)) = (&file, &env)
+            && file.value != env.value
+        {
+            self.contradiction(&file.place, &env.place);
+        }
+        file.or(env).map(|found| found.value)
+    }
+
+    fn contradiction(&mut self, file: &Place, env: &Place) {
+        let what = format!("contradicts {file}");
+        self.problems.add(env, what, "it in only one of the two places");
+    }
+
+    fn listen(
+        &mut self,
+        file: Option<Located<Vec<Located<SocketAddr>>>>,
+        env: Option<Located<Vec<Located<SocketAddr>>>>,
+    ) -> Vec<SocketAddr> {
+        for list in [&file, &env].into_iter().flatten() {
+            for (i, address) in list.value.iter().enumerate() {
+                let first = list.value[..i].iter().find(|first| first.value == address.value);
+                self.duplicate("address", first.map(|first| &first.place), &address.place);
+            }
+        }
+        let plain = |list: Located<Vec<Located<SocketAddr>>>| Located {
+            value: list.value.into_iter().map(|address| address.value).collect::<Vec<_>>(),
+            place: list.place,
+        };
+        match self.either(file.map(plain), env.map(plain)) {
+            Some(addresses) => addresses,
+            None => {
+                let port = environment::port(self.source, self.problems);
+                let port = port.map_or(environment::PORT_DEFAULT, |(port, _)| port);
+                vec![(Ipv6Addr::UNSPECIFIED, port).into()]
+            }
+        }
+    }
+
+    fn duplicate(&mut self, what: &str, first: Option<&Place>, second: &Place) {
+        if let Some(first) = first {
+            let text = if first == second {
+                format!("this {what} is given twice")
+            } else {
+                format!("this {what} is already on {}", first.from(second))
+            };
+            self.problems.add(second, text, format!("each {what} only once"));
+        }
+    }
+
+    fn secrets(
+        &mut self,
+        file: Option<Located<Vec<Located<SecretSource>>>>,
+        env: Option<Located<Vec<Located<SecretSource>>>>,
+    ) -> Vec<Secret> {
+        let from_file = file.map(|list| (self.resolve(&list.value), list.place));
+        let from_env = env.map(|list| (self.resolve(&list.value), list.place));
+        match (from_file, from_env) {
+            (Some((secrets, place)), Some((others, other_place))) => {
+                let known = |other: &Secret| secrets.iter().any(|secret| secret.is_same(other));
+                // A secret with a problem of its own is not compared, too.
+                if !secrets.is_empty() && !others.iter().all(known) {
+                    self.contradiction(&place, &other_place);
+                }
+                secrets
+            }
+            (Some((secrets, _)), None) | (None, Some((secrets, _))) => secrets,
+            (None, None) => {
+                self.no_secret();
+                Vec::new()
+            }
+        }
+    }
+
+    fn no_secret(&mut self) {
+        let what = "tinyscale needs the secret that Moodle, Greenlight or Nextcloud sign their \
+                    calls with";
+        match self.source.yaml {
+            Some(path) => {
+                let what = format!("no `secrets`: {what}");
+                self.problems.add(&Place::file(path), what, "secrets: [{ file: PATH }]");
+            }
+            None => {
+                let place = Place::variable("TINYSCALE_SECRET");
+                let what = format!("is not set: {what}");
+                self.problems.add(&place, what, environment::NEW_SECRET);
+            }
+        }
+    }
+
+    fn resolve(&mut self, written: &[Located<SecretSource>]) -> Vec<Secret> {
+        let mut found: Vec<(Secret, &Place)> = Vec::new();
+        for entry in written {
+            let Some(secret) = SecretSource::resolve(entry, self.source, self.problems) else {
+                continue;
+            };
+            let first = found.iter().find(|(first, _)| first.is_same(&secret)).map(|(_, at)| *at);
+            self.duplicate("secret", first, &entry.place);
+            found.push((secret, &entry.place));
+        }
+        found.into_iter().map(|(secret, _)| secret).collect()
+    }
+
+    fn probe(&mut self, file: ProbeFile, env: ProbeFile) -> ProbeSettings {
+        let default = ProbeSettings::default();
+        let backoff_at = [&file.backoff_max, &env.backoff_max].into_iter().flatten().next();
+        let backoff_at = backoff_at.map(|found| found.place.clone());
+        let mut pick = |file, env, default| self.either(file, env).unwrap_or(default);
+        let interval = pick(file.interval, env.interval, default.interval);
+        let timeout = pick(file.timeout, env.timeout, default.timeout);
+        let backoff_max =
+            pick(file.backoff_max, env.backoff_max, default.backoff_max.max(interval));
+        if let Some(place) = backoff_at
+            && backoff_max < interval
+        {
+            let what = format!(
+                "`backoff_max` is shorter than `interval` ({interval:?}): a server that is down \
+                 would be asked more often than one that is up"
+            );
+            let instead = format!("{interval:?} or longer");
+            self.problems.add(&place, what, instead);
+        }
+        let down_after = self.either(file.down_after, env.down_after);
+        let up_after = self.either(file.up_after, env.up_after);
+        ProbeSettings {
+            interval,
+            timeout,
+            backoff_max,
+            down_after: down_after.unwrap_or(default.down_after),
+            up_after: up_after.unwrap_or(default.up_after),
+        }
+    }
+
+    fn timeouts(&mut self, file: TimeoutsFile, env: TimeoutsFile) -> Timeouts {
+        let default = Timeouts::default();
+        let mut pick = |file, env, default| self.either(file, env).unwrap_or(default);
+        Timeouts {
+            connect: pick(file.connect, env.connect, default.connect),
+            create: pick(file.create, env.create, default.create),
+            call: pick(file.call, env.call, default.call),
+            fan_out: pick(file.fan_out, env.fan_out, default.fan_out),
+        }
+    }
+
+    /// `None` if there is no list of servers at all.
+    fn servers(
+        &mut self,
+        file: Option<Located<ServersFile>>,
+        env: Option<Located<ServersFile>>,
+    ) -> Option<Vec<ServerSettings>> {
+        if let (Some(file), Some(env)) = (&file, &env) {
+            let same = matches!((&file.value, &env.value),
+                (ServersFile::File(a), ServersFile::File(b)) if a == b);
+            if !same {
+                self.contradiction(&file.place, &env.place);
+            }
+        }
+        let written = match (file.or(env), self.source.yaml) {
+            (Some(Located { value: ServersFile::List(servers), .. }), _) => servers,
+            (Some(Located { value: ServersFile::File(path), place }), _) => {
+                servers_json::read(self.source, &path, &place, self.problems)?
+            }
+            (None, None) => {
+                let path = Path::new(environment::SERVERS_DEFAULT);
+                servers_json::read(self.source, path, &Place::file(path), self.problems)?
+            }
+            (None, Some(path)) => {
+                let what = "no `servers`: tinyscale needs at least one BigBlueButton server";
+                let instead = "servers: [{ url: \"https://bbb1.example.org\", secret: { file: PATH \
+                               } }], or servers: { file: servers.json }";
+                self.problems.add(&Place::file(path), what, instead);
+                return None;
+            }
+        };
+        let named: Vec<_> = written.iter().map(|server| self.name(server)).collect();
+        for (i, (server, name)) in written.iter().zip(&named).enumerate() {
+            self.unique(server, name.as_ref(), &written[..i], &named[..i]);
+        }
+        let servers = written.iter().zip(named);
+        Some(servers.filter_map(|(server, name)| self.server(server, name?)).collect())
+    }
+
+    fn name(&mut self, server: &ServerFile) -> Option<ServerName> {
+        if let Some(name) = &server.name {
+            return Some(name.value.clone());
+        }
+        let name = ServerName::new(&server.url.value.default_name());
+        if name.is_err() {
+            let what = "this host does not make a usable name for the server";
+            self.problems.add(&server.url.place, what, "a `name` for this server, like bbb1");
+        }
+        name.ok()
+    }
+
+    fn unique(
+        &mut self,
+        server: &ServerFile,
+        name: Option<&ServerName>,
+        earlier: &[ServerFile],
+        names: &[Option<ServerName>],
+    ) {
+        // One server twice has also one name twice; told once is enough.
+        if let Some(first) = earlier.iter().find(|first| first.url.value == server.url.value) {
+            let what = format!(
+                "this is the same server as on {}",
+                first.url.place.from(&server.url.place)
+            );
+            self.problems.add(&server.url.place, what, "each server only once");
+            return;
+        }
+        let Some(name) = name else { return };
+        let mut pairs = earlier.iter().zip(names);
+        let Some((first, _)) = pairs.find(|(_, other)| other.as_ref() == Some(name)) else {
+            return;
+        };
+        let place = server.name.as_ref().map_or(&server.place, |name| &name.place);
+        let first = first.place.from(place);
+        let what = format!("the name `{name}` already belongs to the server on {first}");
+        self.problems.add(place, what, "a `name` of its own for each server");
+    }
+
+    fn server(&mut self, server: &ServerFile, name: ServerName) -> Option<ServerSettings> {
+        let secret = SecretSource::resolve(&server.secret, self.source, self.problems);
+        let tls = match &server.tls {
+            Some(tls) => self.tls(tls, server.url.value.https),
+            None => TlsCheck::System,
+        };
+        let spec = ServerSpec {
+            name,
+            url: server.url.value.clone(),
+            secret: secret?,
+            algorithm: server.algorithm.unwrap_or_default(),
+            weight: server.weight.unwrap_or(1.0),
+        };
+        Some(ServerSettings { spec, tls })
+    }
+
+    fn tls(&mut self, tls: &Located<TlsFile>, https: bool) -> TlsCheck {
+        if !https {
+            let what = "`tls` is of no use for a server whose URL begins with http://";
+            self.problems.add(&tls.place, what, "an https:// URL, or no `tls`");
+        }
+        match (&tls.value.ca, tls.value.verify) {
+            (Some(ca), verify) => {
+                if verify == Some(false) {
+                    let what = "`ca` checks the certificate and `verify: false` does not";
+                    self.problems.add(&tls.place, what, "one of `ca` and `verify: false`");
+                }
+                self.certificates(&ca.value, &ca.place);
+                TlsCheck::Ca(self.source.path(&ca.value))
+            }
+            (None, Some(false)) => TlsCheck::Skip,
+            (None, Some(true) | None) => TlsCheck::System,
+        }
+    }
+
+    fn certificates(&mut self, path: &Path, place: &Place) {
+        let shown = path.display();
+        let why = match self.source.read(path) {
+            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => return,
+            Ok(_) => "holds no certificate in PEM form".to_owned(),
+            Err(why) => why,
+        };
+        let what = format!("the certificate file {shown}: {why}");
+        let instead = "the path of a file that begins with -----BEGIN CERTIFICATE-----";
+        self.problems.add(place, what, instead);
+    }
+}

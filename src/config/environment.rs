@@ -1,0 +1,179 @@
+//! The configuration in environment variables. Each is read as if its text stood at its key in the YAML
+//! file, so that both have the same rules and messages.
+
+use std::path::Path;
+
+use crate::config::Source;
+use crate::config::document::{Key, Node, Value};
+use crate::config::file::File;
+use crate::config::problem::{Located, Place, Problems};
+
+/// An environment variable that tinyscale reads, for `--help` and the handbook.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// The YAML key that says the same, groups before a dot.
+    pub key: &'static str,
+    /// What it is for: one line, no full stop.
+    pub meaning: &'static str,
+    /// What holds when it is not set; empty for what has no default.
+    pub default: &'static str,
+}
+
+const fn variable(
+    name: &'static str,
+    key: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+) -> Variable {
+    Variable { name, key, meaning, default }
+}
+
+/// The port of the first tinyscale.
+pub(crate) const PORT_DEFAULT: u16 = 3005;
+/// Where the servers are listed when nothing else says so.
+pub(crate) const SERVERS_DEFAULT: &str = "servers.json";
+
+/// All of them. An empty variable counts as not set, except a secret: an empty one is an error.
+pub const VARIABLES: &[Variable] = &[
+    variable("TINYSCALE_SECRET", "secrets", "", "secret that front ends sign their calls with"),
+    variable("TINYSCALE_SECRET_FILE", "secrets", "", "file that holds this secret"),
+    variable("TINYSCALE_SERVERS", "servers", SERVERS_DEFAULT, "file that lists the BBB servers"),
+    variable("PORT", "listen", "3005", "port to listen on, at all addresses"),
+    variable("TINYSCALE_LISTEN", "listen", "[::]:3005", "addresses to listen on, with commas"),
+    variable("TINYSCALE_PUBLIC_URL", "public_url", "", "URL that front ends use for tinyscale"),
+    variable("TINYSCALE_STATE_DIR", "state_dir", "", "folder for what outlives a restart"),
+    variable("TINYSCALE_BALANCE_POLICY", "balance.policy", "round_robin", "who gets new meetings"),
+    variable("TINYSCALE_PROBE_INTERVAL", "probe.interval", "5s", "time between probes of a server"),
+    variable("TINYSCALE_PROBE_TIMEOUT", "probe.timeout", "5s", "how long one probe may take"),
+    variable(
+        "TINYSCALE_PROBE_BACKOFF_MAX",
+        "probe.backoff_max",
+        "30s",
+        "longest time between probes of a server that is down",
+    ),
+    variable(
+        "TINYSCALE_PROBE_DOWN_AFTER",
+        "probe.down_after",
+        "3",
+        "failed probes that make a server down",
+    ),
+    variable(
+        "TINYSCALE_PROBE_UP_AFTER",
+        "probe.up_after",
+        "2",
+        "good probes that bring a server back",
+    ),
+    variable("TINYSCALE_TIMEOUTS_CONNECT", "timeouts.connect", "3s", "connecting to a server"),
+    variable("TINYSCALE_TIMEOUTS_CREATE", "timeouts.create", "2m", "creating a meeting"),
+    variable("TINYSCALE_TIMEOUTS_CALL", "timeouts.call", "10s", "silence of a server in a call"),
+    variable(
+        "TINYSCALE_TIMEOUTS_FAN_OUT",
+        "timeouts.fan_out",
+        "8s",
+        "a call that asks all servers",
+    ),
+    variable("TINYSCALE_THREADS", "threads", "one per CPU", "threads that carry requests"),
+    variable(
+        "TINYSCALE_GRACE_PERIOD",
+        "grace_period",
+        "30s",
+        "how long open requests may finish after a stop",
+    ),
+    variable(
+        "TINYSCALE_STRICT",
+        "strict",
+        "false",
+        "do not start while a server cannot be reached",
+    ),
+];
+
+/// What to write where the front ends' secret is missing.
+pub(crate) const NEW_SECRET: &str = "TINYSCALE_SECRET=a-long-random-text, for example what `openssl \
+    rand -hex 32` prints; or TINYSCALE_SECRET_FILE=PATH";
+
+/// What the environment says, without `PORT`.
+pub(crate) fn read(source: &Source<'_>, problems: &mut Problems) -> File {
+    let mut top = Vec::new();
+    // Not left out, so that it is told once.
+    let mut empty_secret = None;
+    for variable in VARIABLES.iter().filter(|variable| variable.name != "PORT") {
+        let Some(text) = (source.env)(variable.name) else { continue };
+        let place = Place::variable(variable.name);
+        if text.trim().is_empty() {
+            if variable.name == "TINYSCALE_SECRET" {
+                problems.add(&place, "is empty", NEW_SECRET);
+                empty_secret = Some(Located { value: Vec::new(), place });
+            }
+            continue;
+        }
+        if variable.name == "TINYSCALE_SECRET_FILE" && top.iter().any(|(k, _)| is(k, "secrets")) {
+            let what = "is set together with TINYSCALE_SECRET";
+            problems.add(&place, what, "only one of the two variables");
+            continue;
+        }
+        let value = value(variable, text, &place);
+        insert(&mut top, variable.key, Node { place: place.clone(), value }, &place);
+    }
+    let place = Place::file(Path::new("environment"));
+    let top = Node { place, value: Value::Map(top) };
+    let mut file = File::read(&top, Path::new(""), problems).unwrap_or_default();
+    file.secrets = file.secrets.or(empty_secret);
+    file
+}
+
+/// The port that `PORT` asks for; its place for messages.
+pub(crate) fn port(source: &Source<'_>, problems: &mut Problems) -> Option<(u16, Place)> {
+    let place = Place::variable("PORT");
+    let text = (source.env)("PORT").filter(|text| !text.trim().is_empty())?;
+    match text.trim().parse() {
+        Ok(port) => Some((port, place)),
+        Err(_) => {
+            let what = "is not a port";
+            problems.add(&place, what, "a number up to 65535, like PORT=3005");
+            None
+        }
+    }
+}
+
+/// The text in the shape that its key has in YAML.
+fn value(variable: &Variable, text: String, place: &Place) -> Value {
+    let node = |value| Node { place: place.clone(), value };
+    let group = |key: &str, value| Value::Map(vec![(named(key, place), node(value))]);
+    match variable.name {
+        "TINYSCALE_SECRET" => Value::List(vec![node(Value::Loose(text))]),
+        "TINYSCALE_SECRET_FILE" => Value::List(vec![node(group("file", Value::Loose(text)))]),
+        "TINYSCALE_SERVERS" => group("file", Value::Loose(text)),
+        "TINYSCALE_LISTEN" => Value::List(
+            text.split(',')
+                .map(|address| node(group("address", Value::Loose(address.to_owned()))))
+                .collect(),
+        ),
+        _ => Value::Loose(text),
+    }
+}
+
+/// Puts `node` at `key`, in the group before its dot if there is one.
+fn insert(top: &mut Vec<(Key, Node)>, key: &str, node: Node, place: &Place) {
+    let Some((group, key)) = key.split_once('.') else {
+        top.push((named(key, place), node));
+        return;
+    };
+    let entry = (named(key, place), node);
+    match top.iter_mut().find(|(k, _)| is(k, group)).map(|(_, node)| &mut node.value) {
+        Some(Value::Map(entries)) => entries.push(entry),
+        _ => top.push((
+            named(group, place),
+            Node { place: place.clone(), value: Value::Map(vec![entry]) },
+        )),
+    }
+}
+
+fn named(name: &str, place: &Place) -> Key {
+    Key { name: name.to_owned(), place: place.clone() }
+}
+
+fn is(key: &Key, name: &str) -> bool {
+    key.name == name
+}

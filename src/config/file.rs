@@ -1,0 +1,429 @@
+//! The configuration as written: the shape of `tinyscale.yaml`, with every value read into its type and
+//! still knowing its place. Knows each key, and refuses all others; what values mean together, and files
+//! that they name, are left to `config::check`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::bbb::checksum::Algorithm;
+use crate::bbb::url::{ApiUrl, BadUrl};
+use crate::cluster::server::ServerName;
+use crate::config::document::{Fields, Node, Value};
+use crate::config::duration;
+use crate::config::problem::{Located, Place, Problems};
+use crate::config::secret::SecretSource;
+use crate::config::settings::Policy;
+
+/// Everything that can be written; `None` is left out. The environment is read into one, too.
+#[derive(Debug, Default)]
+pub(crate) struct File {
+    pub(crate) listen: Option<Located<Vec<Located<SocketAddr>>>>,
+    pub(crate) public_url: Option<Located<String>>,
+    pub(crate) state_dir: Option<Located<PathBuf>>,
+    pub(crate) secrets: Option<Located<Vec<Located<SecretSource>>>>,
+    pub(crate) servers: Option<Located<ServersFile>>,
+    pub(crate) policy: Option<Located<Policy>>,
+    pub(crate) probe: ProbeFile,
+    pub(crate) timeouts: TimeoutsFile,
+    pub(crate) threads: Option<Located<u32>>,
+    pub(crate) grace_period: Option<Located<Duration>>,
+    pub(crate) strict: Option<Located<bool>>,
+}
+
+/// `probe` as written.
+#[derive(Debug, Default)]
+pub(crate) struct ProbeFile {
+    pub(crate) interval: Option<Located<Duration>>,
+    pub(crate) timeout: Option<Located<Duration>>,
+    pub(crate) backoff_max: Option<Located<Duration>>,
+    pub(crate) down_after: Option<Located<u32>>,
+    pub(crate) up_after: Option<Located<u32>>,
+}
+
+/// `timeouts` as written.
+#[derive(Debug, Default)]
+pub(crate) struct TimeoutsFile {
+    pub(crate) connect: Option<Located<Duration>>,
+    pub(crate) create: Option<Located<Duration>>,
+    pub(crate) call: Option<Located<Duration>>,
+    pub(crate) fan_out: Option<Located<Duration>>,
+}
+
+/// `servers` as written.
+#[derive(Debug)]
+pub(crate) enum ServersFile {
+    List(Vec<ServerFile>),
+    File(PathBuf),
+}
+
+/// One server as written.
+#[derive(Debug)]
+pub(crate) struct ServerFile {
+    pub(crate) place: Place,
+    pub(crate) name: Option<Located<ServerName>>,
+    pub(crate) url: Located<ApiUrl>,
+    pub(crate) secret: Located<SecretSource>,
+    pub(crate) weight: Option<f64>,
+    pub(crate) algorithm: Option<Algorithm>,
+    pub(crate) tls: Option<Located<TlsFile>>,
+}
+
+/// `tls` of a server as written.
+#[derive(Debug)]
+pub(crate) struct TlsFile {
+    pub(crate) ca: Option<Located<PathBuf>>,
+    pub(crate) verify: Option<bool>,
+}
+
+const TOP: [&str; 11] = [
+    "listen",
+    "public_url",
+    "state_dir",
+    "secrets",
+    "servers",
+    "balance",
+    "probe",
+    "timeouts",
+    "threads",
+    "grace_period",
+    "strict",
+];
+const PROBE: [&str; 5] = ["interval", "timeout", "backoff_max", "down_after", "up_after"];
+const TIMEOUTS: [&str; 4] = ["connect", "create", "call", "fan_out"];
+const THREADS_MAX: u32 = 1024;
+
+impl File {
+    /// Reads a whole document; relative paths in it start at `folder`.
+    pub(crate) fn read(node: &Node, folder: &Path, problems: &mut Problems) -> Option<Self> {
+        let top = node.fields("the configuration", &TOP, problems)?;
+        let mut read = Reader { folder, problems };
+        Some(Self {
+            listen: top.get("listen").and_then(|node| read.listen(node)),
+            public_url: top.get("public_url").and_then(|node| read.public_url(node)),
+            state_dir: top.get("state_dir").and_then(|node| read.path(node, "state_dir")),
+            secrets: top.get("secrets").and_then(|node| read.secrets(node)),
+            servers: top.get("servers").and_then(|node| read.servers(node)),
+            policy: top.get("balance").and_then(|node| read.policy(node)),
+            probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
+            timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
+            threads: read.whole(&top, "threads", THREADS_MAX),
+            grace_period: top
+                .get("grace_period")
+                .and_then(|node| read.duration(node, "grace_period")),
+            strict: top.get("strict").and_then(|node| {
+                let value = node.flag("strict", read.problems)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
+        })
+    }
+}
+
+/// Reads the parts of a document.
+struct Reader<'r> {
+    folder: &'r Path,
+    problems: &'r mut Problems,
+}
+
+impl Reader<'_> {
+    fn listen(&mut self, node: &Node) -> Option<Located<Vec<Located<SocketAddr>>>> {
+        let example = r#"listen: [{ address: "[::]:3005" }]"#;
+        // A list with mistakes in it is still not left out.
+        let list = node.list("listen", example, self.problems).unwrap_or_default();
+        let value = list.iter().filter_map(|entry| self.listener(entry)).collect();
+        Some(Located { value, place: node.place.clone() })
+    }
+
+    fn listener(&mut self, node: &Node) -> Option<Located<SocketAddr>> {
+        let example = r#"address: "[::]:3005""#;
+        let fields = node.fields("an entry of `listen`", &["address"], self.problems)?;
+        let node = fields.need("address", "this entry of `listen`", example, self.problems)?;
+        let port;
+        let text = if let Value::Number(number) = node.value {
+            // Not an address, but enough to say how to write one.
+            port = number.to_string();
+            &port
+        } else {
+            node.text("address", self.problems)?
+        };
+        let Ok(value) = text.trim().parse() else {
+            let what = "`address` is not an IP address with a port";
+            self.problems.add(&node.place, what, address_like(text));
+            return None;
+        };
+        Some(Located { value, place: node.place.clone() })
+    }
+
+    fn public_url(&mut self, node: &Node) -> Option<Located<String>> {
+        let text = node.text("public_url", self.problems)?;
+        match ApiUrl::parse(text) {
+            // Only these paths lead to tinyscale, and front ends add them themselves.
+            Ok(url) if url.path == "/bigbluebutton/api" => {
+                let value = origin(&url);
+                Some(Located { value, place: node.place.clone() })
+            }
+            Ok(url) => {
+                let what = "`public_url` must not hold a path";
+                self.problems.add(&node.place, what, origin(&url));
+                None
+            }
+            Err(why) => {
+                self.bad_url(node, "public_url", text, why, "https://bbb.example.org");
+                None
+            }
+        }
+    }
+
+    fn bad_url(&mut self, node: &Node, key: &str, text: &str, why: BadUrl, example: &str) {
+        let what = match why {
+            BadUrl::Malformed => format!("`{key}` is not a URL"),
+            BadUrl::Scheme | BadUrl::UserInfo | BadUrl::Query => format!("`{key}` {why}"),
+        };
+        let host = text.trim();
+        // Only a bare host name is repeated; anything more complicated might hold a password.
+        let plain =
+            !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+        let instead = if why == BadUrl::Scheme && plain && host.contains('.') {
+            format!("https://{host}")
+        } else {
+            example.to_owned()
+        };
+        self.problems.add(&node.place, what, instead);
+    }
+
+    fn path(&mut self, node: &Node, key: &str) -> Option<Located<PathBuf>> {
+        let text = node.text(key, self.problems)?;
+        if text.is_empty() {
+            self.problems.add(&node.place, format!("`{key}` is empty"), "a path");
+            return None;
+        }
+        Some(Located { value: self.folder.join(text), place: node.place.clone() })
+    }
+
+    fn secrets(&mut self, node: &Node) -> Option<Located<Vec<Located<SecretSource>>>> {
+        let example = "secrets: [{ file: PATH }]";
+        let list = node.list("secrets", example, self.problems).unwrap_or_default();
+        let value = list
+            .iter()
+            .filter_map(|entry| {
+                SecretSource::read(entry, "an entry of `secrets`", self.folder, self.problems)
+            })
+            .collect();
+        Some(Located { value, place: node.place.clone() })
+    }
+
+    fn servers(&mut self, node: &Node) -> Option<Located<ServersFile>> {
+        let place = node.place.clone();
+        if let Value::Map(_) = node.value {
+            let value = node
+                .fields("`servers`", &["file"], self.problems)
+                .and_then(|fields| {
+                    fields.need(
+                        "file",
+                        "`servers`",
+                        "servers: { file: servers.json }",
+                        self.problems,
+                    )
+                })
+                .and_then(|node| self.path(node, "file"))
+                .map_or(ServersFile::List(Vec::new()), |path| ServersFile::File(path.value));
+            return Some(Located { value, place });
+        }
+        let example = "servers: [{ url: \"https://bbb1.example.org\", secret: { file: PATH } }], \
+                       or servers: { file: servers.json }";
+        let list = node.list("servers", example, self.problems).unwrap_or_default();
+        let servers = list
+            .iter()
+            .filter_map(|entry| ServerFile::read(entry, &YAML, self.folder, self.problems))
+            .collect();
+        Some(Located { value: ServersFile::List(servers), place })
+    }
+
+    fn policy(&mut self, node: &Node) -> Option<Located<Policy>> {
+        let fields = node.fields("`balance`", &["policy"], self.problems)?;
+        let node = fields.get("policy")?;
+        let text = node.text("policy", self.problems)?;
+        if text.trim() == "round_robin" {
+            Some(Located { value: Policy::RoundRobin, place: node.place.clone() })
+        } else {
+            self.problems.add(&node.place, "`policy` is not one of the policies", "round_robin");
+            None
+        }
+    }
+
+    fn probe(&mut self, node: &Node) -> ProbeFile {
+        let Some(fields) = node.fields("`probe`", &PROBE, self.problems) else {
+            return ProbeFile::default();
+        };
+        ProbeFile {
+            interval: self.positive(&fields, "interval"),
+            timeout: self.positive(&fields, "timeout"),
+            backoff_max: self.positive(&fields, "backoff_max"),
+            down_after: self.whole(&fields, "down_after", 100),
+            up_after: self.whole(&fields, "up_after", 100),
+        }
+    }
+
+    fn timeouts(&mut self, node: &Node) -> TimeoutsFile {
+        let Some(fields) = node.fields("`timeouts`", &TIMEOUTS, self.problems) else {
+            return TimeoutsFile::default();
+        };
+        TimeoutsFile {
+            connect: self.positive(&fields, "connect"),
+            create: self.positive(&fields, "create"),
+            call: self.positive(&fields, "call"),
+            fan_out: self.positive(&fields, "fan_out"),
+        }
+    }
+
+    fn whole(&mut self, fields: &Fields<'_>, key: &str, max: u32) -> Option<Located<u32>> {
+        let node = fields.get(key)?;
+        let value = node.whole(key, 1..=max, self.problems)?;
+        Some(Located { value, place: node.place.clone() })
+    }
+
+    fn positive(&mut self, fields: &Fields<'_>, key: &str) -> Option<Located<Duration>> {
+        let found = self.duration(fields.get(key)?, key)?;
+        if found.value.is_zero() {
+            let what = format!("`{key}` must be longer than nothing");
+            self.problems.add(&found.place, what, "a duration like 5s");
+            return None;
+        }
+        Some(found)
+    }
+
+    fn duration(&mut self, node: &Node, key: &str) -> Option<Located<Duration>> {
+        let example = "a duration like 500ms, 5s, 2m or 1h";
+        let parsed = match &node.value {
+            Value::Text(text) | Value::Loose(text) => duration::parse(text),
+            Value::Number(number) if number.fract() == 0.0 && *number >= 0.0 => {
+                self.problems.add(
+                    &node.place,
+                    format!("`{key}` has no unit"),
+                    format!("{number}s, if these are seconds"),
+                );
+                return None;
+            }
+            Value::Nothing | Value::Flag(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
+                node.wrong_kind(key, "a duration", example, self.problems);
+                return None;
+            }
+        };
+        match parsed {
+            Ok(value) => Some(Located { value, place: node.place.clone() }),
+            Err(why) => {
+                self.problems.add(&node.place, format!("`{key}` {why}"), example);
+                None
+            }
+        }
+    }
+}
+
+/// How servers are spelled in a format: `servers.json` keeps the first tinyscale's words.
+pub(crate) struct Spelling {
+    pub(crate) known: &'static [&'static str],
+    pub(crate) url: &'static str,
+    pub(crate) url_example: &'static str,
+    pub(crate) secret_example: &'static str,
+}
+
+const YAML: Spelling = Spelling {
+    known: &["name", "url", "secret", "weight", "checksum", "tls"],
+    url: "url",
+    url_example: "url: https://bbb1.example.org",
+    secret_example: "secret: { file: PATH }, with what `bbb-conf --secret` shows on that server",
+};
+
+impl ServerFile {
+    /// Reads one server. All its mistakes are told; with any it is left out.
+    pub(crate) fn read(
+        node: &Node,
+        spelling: &Spelling,
+        folder: &Path,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let fields = node.fields("a server", spelling.known, problems)?;
+        let url = fields.need(spelling.url, "this server", spelling.url_example, problems);
+        let secret = fields.need("secret", "this server", spelling.secret_example, problems);
+        let mut read = Reader { folder, problems };
+        let name = fields.get("name").and_then(|node| read.name(node));
+        let url = url.and_then(|node| read.server_url(node, spelling.url));
+        let secret =
+            secret.and_then(|node| SecretSource::read(node, "`secret`", folder, read.problems));
+        let weight = fields.get("weight").and_then(|node| read.weight(node));
+        let algorithm = fields.get("checksum").and_then(|node| read.algorithm(node));
+        let tls = fields.get("tls").and_then(|node| read.tls(node));
+        let place = node.place.clone();
+        Some(Self { place, name, url: url?, secret: secret?, weight, algorithm, tls })
+    }
+}
+
+impl Reader<'_> {
+    fn name(&mut self, node: &Node) -> Option<Located<ServerName>> {
+        let text = node.text("name", self.problems)?;
+        match ServerName::new(text) {
+            Ok(value) => Some(Located { value, place: node.place.clone() }),
+            Err(why) => {
+                self.problems.add(&node.place, format!("`name` {why}"), "a name like bbb1");
+                None
+            }
+        }
+    }
+
+    fn server_url(&mut self, node: &Node, key: &str) -> Option<Located<ApiUrl>> {
+        let text = node.text(key, self.problems)?;
+        match ApiUrl::parse(text) {
+            Ok(value) => Some(Located { value, place: node.place.clone() }),
+            Err(why) => {
+                self.bad_url(node, key, text, why, "https://bbb1.example.org");
+                None
+            }
+        }
+    }
+
+    fn weight(&mut self, node: &Node) -> Option<f64> {
+        let example = "a number above 0; 2 means twice as many people as 1";
+        let weight = node.number("weight", example, self.problems)?;
+        let usable = weight.is_finite() && weight > 0.0;
+        if !usable {
+            self.problems.add(&node.place, "`weight` must be above 0", example);
+        }
+        usable.then_some(weight)
+    }
+
+    fn algorithm(&mut self, node: &Node) -> Option<Algorithm> {
+        let text = node.text("checksum", self.problems)?;
+        let algorithm = Algorithm::of_name(text.trim());
+        if algorithm.is_none() {
+            let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+            let what = "`checksum` is not a hash that BigBlueButton knows";
+            self.problems.add(&node.place, what, format!("one of {names}"));
+        }
+        algorithm
+    }
+
+    fn tls(&mut self, node: &Node) -> Option<Located<TlsFile>> {
+        let fields = node.fields("`tls`", &["ca", "verify"], self.problems)?;
+        let ca = fields.get("ca").and_then(|node| self.path(node, "ca"));
+        let verify = fields.get("verify").and_then(|node| node.flag("verify", self.problems));
+        Some(Located { value: TlsFile { ca, verify }, place: node.place.clone() })
+    }
+}
+
+fn origin(url: &ApiUrl) -> String {
+    format!("{}://{}", if url.https { "https" } else { "http" }, url.authority())
+}
+
+/// What someone who wrote `text` for an address may have meant.
+fn address_like(text: &str) -> String {
+    let text = text.trim();
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if let Ok(port) = text.trim_start_matches([':', '*']).parse::<u16>() {
+        format!("\"[::]:{port}\"")
+    } else if let Ok(ip) = bare.parse::<IpAddr>() {
+        format!("\"{}\"", SocketAddr::new(ip, 3005))
+    } else {
+        "\"[::]:3005\" for all addresses of this machine, \"127.0.0.1:3005\" for this machine only"
+            .to_owned()
+    }
+}

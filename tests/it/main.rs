@@ -1,0 +1,4 @@
+//! All integration tests in one binary: it links once.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod config;

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod bbb;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod cluster;

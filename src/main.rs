@@ -1,3 +1,5 @@
 //! The `tinyscale` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tinyscale::cli::run()
+}

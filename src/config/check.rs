@@ -11,11 +11,10 @@ use crate::cluster::server::{ServerName, ServerSpec};
 use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
-use crate::config::settings::{
-    Policy, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
-};
+use crate::config::settings::{ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck};
 use crate::config::{Source, environment, servers_json};
 
+const FAILOVER_AFTER: Duration = Duration::from_secs(180);
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// The settings, or `None` after adding to `problems`.
@@ -39,13 +38,16 @@ pub(crate) fn check(
         state_dir: state_dir.map(|path| source.path(&path)),
         secrets,
         servers: servers?,
-        policy: check.either(file.policy, env.policy).unwrap_or(Policy::RoundRobin),
+        policy: check.either(file.balance.policy, env.balance.policy).unwrap_or_default(),
+        failover_after: check
+            .either(file.balance.failover_after, env.balance.failover_after)
+            .unwrap_or(Some(FAILOVER_AFTER)),
         probe,
         timeouts,
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),
-        strict: check.either(file.strict, env.strict).unwrap_or(false),
+        strict: file.strict.map(|strict| strict.value).unwrap_or(false),
     })
 }
 

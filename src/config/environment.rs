@@ -45,6 +45,12 @@ pub const VARIABLES: &[Variable] = &[
     variable("TINYSCALE_PUBLIC_URL", "public_url", "", "URL that front ends use for tinyscale"),
     variable("TINYSCALE_STATE_DIR", "state_dir", "", "folder for what outlives a restart"),
     variable("TINYSCALE_BALANCE_POLICY", "balance.policy", "round_robin", "who gets new meetings"),
+    variable(
+        "TINYSCALE_BALANCE_FAILOVER_AFTER",
+        "balance.failover_after",
+        "3m",
+        "how long a server must be down until its meetings may be made anew elsewhere",
+    ),
     variable("TINYSCALE_PROBE_INTERVAL", "probe.interval", "5s", "time between probes of a server"),
     variable("TINYSCALE_PROBE_TIMEOUT", "probe.timeout", "5s", "how long one probe may take"),
     variable(
@@ -71,7 +77,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "TINYSCALE_TIMEOUTS_FAN_OUT",
         "timeouts.fan_out",
-        "8s",
+        "5s",
         "a call that asks all servers",
     ),
     variable("TINYSCALE_THREADS", "threads", "one per CPU", "threads that carry requests"),
@@ -80,12 +86,6 @@ pub const VARIABLES: &[Variable] = &[
         "grace_period",
         "30s",
         "how long open requests may finish after a stop",
-    ),
-    variable(
-        "TINYSCALE_STRICT",
-        "strict",
-        "false",
-        "do not start while a server cannot be reached",
     ),
 ];
 

@@ -23,12 +23,19 @@ pub(crate) struct File {
     pub(crate) state_dir: Option<Located<PathBuf>>,
     pub(crate) secrets: Option<Located<Vec<Located<SecretSource>>>>,
     pub(crate) servers: Option<Located<ServersFile>>,
-    pub(crate) policy: Option<Located<Policy>>,
+    pub(crate) balance: BalanceFile,
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
+}
+
+/// `balance` as written; `failover_after: never` is a value of `None`.
+#[derive(Debug, Default)]
+pub(crate) struct BalanceFile {
+    pub(crate) policy: Option<Located<Policy>>,
+    pub(crate) failover_after: Option<Located<Option<Duration>>>,
 }
 
 /// `probe` as written.
@@ -89,6 +96,7 @@ const TOP: [&str; 11] = [
     "grace_period",
     "strict",
 ];
+const BALANCE: [&str; 2] = ["policy", "failover_after"];
 const PROBE: [&str; 5] = ["interval", "timeout", "backoff_max", "down_after", "up_after"];
 const TIMEOUTS: [&str; 4] = ["connect", "create", "call", "fan_out"];
 const THREADS_MAX: u32 = 1024;
@@ -104,7 +112,7 @@ impl File {
             state_dir: top.get("state_dir").and_then(|node| read.path(node, "state_dir")),
             secrets: top.get("secrets").and_then(|node| read.secrets(node)),
             servers: top.get("servers").and_then(|node| read.servers(node)),
-            policy: top.get("balance").and_then(|node| read.policy(node)),
+            balance: top.get("balance").map(|node| read.balance(node)).unwrap_or_default(),
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),
@@ -239,9 +247,17 @@ impl Reader<'_> {
         Some(Located { value: ServersFile::List(servers), place })
     }
 
+    fn balance(&mut self, node: &Node) -> BalanceFile {
+        let Some(fields) = node.fields("`balance`", &BALANCE, self.problems) else {
+            return BalanceFile::default();
+        };
+        BalanceFile {
+            policy: fields.get("policy").and_then(|node| self.policy(node)),
+            failover_after: fields.get("failover_after").and_then(|node| self.failover(node)),
+        }
+    }
+
     fn policy(&mut self, node: &Node) -> Option<Located<Policy>> {
-        let fields = node.fields("`balance`", &["policy"], self.problems)?;
-        let node = fields.get("policy")?;
         let text = node.text("policy", self.problems)?;
         if text.trim() == "round_robin" {
             Some(Located { value: Policy::RoundRobin, place: node.place.clone() })
@@ -249,6 +265,16 @@ impl Reader<'_> {
             self.problems.add(&node.place, "`policy` is not one of the policies", "round_robin");
             None
         }
+    }
+
+    fn failover(&mut self, node: &Node) -> Option<Located<Option<Duration>>> {
+        if let Value::Text(text) | Value::Loose(text) = &node.value
+            && text.trim() == "never"
+        {
+            return Some(Located { value: None, place: node.place.clone() });
+        }
+        let after = self.duration(node, "failover_after")?;
+        Some(Located { value: Some(after.value), place: after.place })
     }
 
     fn probe(&mut self, node: &Node) -> ProbeFile {

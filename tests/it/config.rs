@@ -116,7 +116,6 @@ fn an_invalid_environment_says_what_to_set() {
                 ("TINYSCALE_PROBE_INTERVAL", "5"),
                 ("TINYSCALE_PROBE_DOWN_AFTER", "-1"),
                 ("TINYSCALE_THREADS", "many"),
-                ("TINYSCALE_STRICT", "perhaps"),
             ],
         ),
         (
@@ -131,7 +130,6 @@ fn an_invalid_environment_says_what_to_set() {
                 ("TINYSCALE_PROBE_INTERVAL", "5s"),
                 ("TINYSCALE_TIMEOUTS_CALL", "21s"),
                 ("TINYSCALE_THREADS", "4"),
-                ("TINYSCALE_STRICT", "false"),
             ],
         ),
         ("other-secret", smallest, &[("TINYSCALE_SECRET", "CANARY-other")]),

@@ -15,11 +15,15 @@ pub(crate) mod client;
 pub(crate) mod create;
 pub(crate) mod documents;
 pub(crate) mod guard;
+pub(crate) mod hooks;
 pub(crate) mod inbound;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod join;
 pub(crate) mod meeting;
+pub(crate) mod recordings;
+pub(crate) mod session;
+pub(crate) mod tracks;
 
 /// What has to be right before a call is processed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,20 @@ const ROUTES: &[Route] = &[
     Route { name: "getSessions", gate: Gate::Checksum, bodies: Bodies::Form, methods: [BOTH, BOTH], process: info::sessions },
     Route { name: "insertDocument", gate: Gate::Checksum, bodies: Bodies::ApplicationXml, methods: [POST, POST], process: documents::insert },
     Route { name: "sendChatMessage", gate: Gate::Checksum, bodies: Bodies::Form, methods: [NONE, GET], process: meeting::send_chat_message },
+    Route { name: "getRecordings", gate: Gate::Recording, bodies: Bodies::Form, methods: [BOTH, BOTH], process: recordings::get },
+    Route { name: "publishRecordings", gate: Gate::Recording, bodies: Bodies::Form, methods: [GET, GET], process: recordings::publish },
+    Route { name: "deleteRecordings", gate: Gate::Recording, bodies: Bodies::Form, methods: [GET, GET], process: recordings::delete },
+    Route { name: "updateRecordings", gate: Gate::Recording, bodies: Bodies::Form, methods: [BOTH, BOTH], process: recordings::update },
+    Route { name: "getRecordingTextTracks", gate: Gate::Recording, bodies: Bodies::Form, methods: [BOTH, BOTH], process: tracks::get },
+    Route { name: "putRecordingTextTrack", gate: Gate::Recording, bodies: Bodies::Form, methods: [POST, POST], process: tracks::put },
+    Route { name: "hooks/create", gate: Gate::Hook, bodies: Bodies::Any, methods: [GET, GET], process: hooks::create },
+    Route { name: "hooks/list", gate: Gate::Hook, bodies: Bodies::Any, methods: [GET, GET], process: hooks::list },
+    Route { name: "hooks/destroy", gate: Gate::Hook, bodies: Bodies::Any, methods: [GET, GET], process: hooks::destroy },
+    Route { name: "hooks/ping", gate: Gate::Open, bodies: Bodies::Any, methods: [GET, GET], process: hooks::ping },
+    Route { name: "enter", gate: Gate::Open, bodies: Bodies::Any, methods: [BOTH, NONE], process: session::enter },
+    Route { name: "stuns", gate: Gate::Open, bodies: Bodies::Any, methods: [BOTH, BOTH], process: session::stuns },
+    Route { name: "signOut", gate: Gate::Open, bodies: Bodies::Any, methods: [BOTH, BOTH], process: session::sign_out },
+    Route { name: "getJoinUrl", gate: Gate::Open, bodies: Bodies::Any, methods: [BOTH, BOTH], process: session::join_url },
 ];
 
 fn route(call: &str) -> Option<&'static Route> {
@@ -100,6 +118,12 @@ pub(crate) fn process(node: &Arc<Node>, inbound: &Inbound) -> Reply {
     match guard::refuse(node, route.gate, route.bodies, inbound) {
         Some((key, message)) if inbound.call == "join" => {
             join::redirect_error(node, inbound, None, key, message)
+        }
+        Some((key, message)) if inbound.call == "putRecordingTextTrack" => {
+            tracks::refuse(inbound, key, message)
+        }
+        Some((key, message)) if route.gate == Gate::Hook => {
+            hooks::single_line(Reply::failed(key, message))
         }
         Some((key, message)) => Reply::failed(key, message),
         None => (route.process)(node, inbound),

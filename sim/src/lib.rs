@@ -24,6 +24,7 @@ mod clock;
 mod config;
 mod fault;
 mod ids;
+mod jwt;
 mod listening;
 mod node;
 mod params;

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use crate::api::create::adopt;
+use crate::callback;
 use crate::calls::ReceivedCall;
 use crate::checksum::Algorithm;
 use crate::clock;
@@ -22,7 +23,7 @@ use crate::node::Node;
 use crate::params::Params;
 use crate::state::crowd::{self, Crowd};
 use crate::state::meeting::Meeting;
-use crate::state::recording::Recording;
+use crate::state::recording::{Recording, RecordingState};
 use crate::view::MeetingView;
 
 /// One simulated server. Clones are handles of the same server; it ends when the last one is dropped.
@@ -222,6 +223,27 @@ impl Sim {
         self.node().state().recordings.insert(id.clone(), recording);
         self.node().changed();
         id
+    }
+
+    /// Publishes a recording and tells the front end, once per format. Says whether there is one.
+    pub fn publish_recording(&self, record_id: &str) -> bool {
+        let published = self.node().state().recordings.get_mut(record_id).map(|recording| {
+            recording.state = RecordingState::Published;
+            recording.clone()
+        });
+        if let Some(recording) = &published {
+            callback::recording_ready(self.node(), recording);
+        }
+        self.node().changed();
+        published.is_some()
+    }
+
+    /// Sends a meeting's learning analytics. Says whether it is there and asked for them.
+    pub fn fire_analytics(&self, meeting: &str) -> bool {
+        let state = self.node().state();
+        state
+            .meeting(meeting)
+            .is_some_and(|found| callback::analytics(self.node(), found, &state.secret))
     }
 
     /// All recordings, deleted ones too.

@@ -11,11 +11,13 @@ use tokio::net::TcpStream;
 
 use crate::{Sim, SimConfig};
 
+mod callbacks;
 mod calls;
 mod create;
 mod faults;
 mod join;
 mod lifecycle;
+mod recordings;
 
 /// Longer than anything here takes, however busy the machine is.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

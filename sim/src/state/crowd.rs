@@ -2,10 +2,13 @@
 //!
 //! Refuses to go through `join`: nobody here has a session.
 
+use serde::Deserialize;
+
 use crate::state::meeting::{Meeting, Role, User};
 
 /// How many people of which kind are in a meeting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Crowd {
     /// People with role MODERATOR.
     pub moderators: u32,

@@ -229,6 +229,7 @@ fn everything_arrives() {
     );
     assert_eq!((settings.threads, settings.grace_period), (3, Duration::ZERO));
     assert!(settings.strict);
+    assert_eq!(settings.failover_after, None);
     assert_eq!(valid("long-interval.yaml").probe.backoff_max, Duration::from_secs(600));
 }
 
@@ -267,6 +268,7 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     assert!(full.state_dir.is_some());
     assert_eq!(plain.listen, full.listen);
     assert_eq!(plain.policy, full.policy);
+    assert_eq!(plain.failover_after, full.failover_after);
     assert_eq!(plain.probe, full.probe);
     assert_eq!(plain.timeouts, full.timeouts);
     assert_eq!(plain.grace_period, full.grace_period);

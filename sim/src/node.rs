@@ -83,6 +83,7 @@ impl Node {
         meeting.ending = true;
         let internal = meeting.internal_id.clone();
         drop(state);
+        self.changed();
         if self.config.end_delay.is_zero() {
             self.finish(&internal);
         } else {

@@ -9,14 +9,16 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::node::Node;
+use crate::server::answer::answer;
 use crate::server::cut::{Cut, CutStream};
 
 pub(crate) mod answer;
 pub(crate) mod cut;
+pub(crate) mod graphql;
 pub(crate) mod outgoing;
 
 /// How often meetings are checked for expiry, if expiry is configured at all.
@@ -60,20 +62,32 @@ pub(crate) fn reserve(node: &Node) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
+/// What a request can reach of the connection it came on.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    pub(crate) cut: Cut,
+    /// Changes when the server dies.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// Held by whoever goes on with the connection after HTTP, so that stopping waits for them too.
+    pub(crate) held: mpsc::Sender<()>,
+}
+
 async fn connection(socket: TcpStream, node: Arc<Node>, mut stop: watch::Receiver<bool>) {
     // Fails only if the peer is gone already, which serving will notice.
     let _ = socket.set_nodelay(true);
     let cut = Cut::default();
     let stream = CutStream::new(socket, cut.clone());
-    let service = service_fn({
-        let cut = cut.clone();
-        move |request| answer::answer(Arc::clone(&node), cut.clone(), request)
-    });
+    let (held, mut released) = mpsc::channel(1);
+    let line = Line { cut: cut.clone(), stop: stop.clone(), held };
+    let service = service_fn(move |request| answer(Arc::clone(&node), line.clone(), request));
     let serving = http1::Builder::new().serve_connection(stream, service).with_upgrades();
-    let mut serving = std::pin::pin!(serving);
+    let mut serving = Box::pin(serving);
     tokio::select! {
         _ = &mut serving => {}
         () = cut.pulled() => {}
         _ = stop.changed() => cut.pull(),
     }
+    drop(serving);
+    // Nothing is ever sent: this ends when the last holder is gone.
+    released.recv().await;
 }

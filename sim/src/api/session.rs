@@ -18,7 +18,7 @@ use crate::state::session::Session;
 use crate::xml::Xml;
 
 /// The session of a request, with its cookie if the server asks for one.
-fn session<'s>(
+pub(crate) fn of<'s>(
     node: &Node,
     state: &'s State,
     inbound: &Inbound,
@@ -40,7 +40,7 @@ fn logout_url(node: &Node) -> String {
 
 pub(crate) fn enter(node: &Arc<Node>, inbound: &Inbound) -> Reply {
     let state = node.state();
-    let Some((session, meeting, user)) = session(node, &state, inbound) else {
+    let Some((session, meeting, user)) = of(node, &state, inbound) else {
         return Reply::json(&json!({ "response": {
             "returncode": "FAILED", "messageKey": "missingSession",
             "message": "Could not find conference.", "logoutURL": logout_url(node),
@@ -76,7 +76,7 @@ pub(crate) fn enter(node: &Arc<Node>, inbound: &Inbound) -> Reply {
 }
 
 pub(crate) fn stuns(node: &Arc<Node>, inbound: &Inbound) -> Reply {
-    if session(node, &node.state(), inbound).is_none() {
+    if of(node, &node.state(), inbound).is_none() {
         return Reply::json(&json!({
             "returncode": "FAILED", "message": "Could not find conference.",
             "logoutURL": logout_url(node),
@@ -91,7 +91,7 @@ pub(crate) fn stuns(node: &Arc<Node>, inbound: &Inbound) -> Reply {
 pub(crate) fn sign_out(node: &Arc<Node>, inbound: &Inbound) -> Reply {
     let mut state = node.state();
     let token = inbound.params.get("sessionToken").unwrap_or_default();
-    if session(node, &state, inbound).is_some()
+    if of(node, &state, inbound).is_some()
         && let Some(session) = state.sessions.remove(&token)
         && let Some(meeting) = state.meeting_mut(&session.meeting)
     {
@@ -106,7 +106,7 @@ pub(crate) fn sign_out(node: &Arc<Node>, inbound: &Inbound) -> Reply {
 /// A join URL for the same person, with the server's own name and secret, signed with SHA-1.
 pub(crate) fn join_url(node: &Arc<Node>, inbound: &Inbound) -> Reply {
     let state = node.state();
-    let Some((_, meeting, user)) = session(node, &state, inbound) else {
+    let Some((_, meeting, user)) = of(node, &state, inbound) else {
         return Reply::json(&json!({ "response": {
             "returncode": "FAILED", "messageKey": "sessionMissing",
             "message": "Invalid session token",

@@ -17,16 +17,18 @@ use crate::calls::{ReceivedCall, header_list};
 use crate::fault::Fault;
 use crate::node::Node;
 use crate::reply::{Reply, page};
-use crate::server::cut::Cut;
+use crate::server::Line;
+use crate::server::graphql;
 use crate::server::outgoing::Outgoing;
 use crate::xml::Xml;
 
 /// Answers `request`; pending for ever if a fault says so, which ends with the connection.
 pub(crate) async fn answer(
     node: Arc<Node>,
-    cut: Cut,
-    request: Request<Incoming>,
+    line: Line,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     if target.len() > node.config.target_bytes_max {
@@ -47,21 +49,24 @@ pub(crate) async fn answer(
     match plan.fault {
         Some(Fault::Hang) => return pending().await,
         Some(Fault::ResetBefore) => {
-            cut.pull();
+            line.cut.pull();
             return pending().await;
         }
         Some(Fault::LocaleNumbers) => inbound.locale_numbers = true,
         _ => {}
+    }
+    if inbound.call == "graphql" {
+        return Ok(graphql::answer(&node, &inbound, upgrade, line));
     }
     let reply = api::process(&node, &inbound);
     node.changed();
     let response = match plan.fault {
         Some(Fault::HangAfter) => return pending().await,
         Some(Fault::ResetAfter) => {
-            cut.pull();
+            line.cut.pull();
             return pending().await;
         }
-        Some(Fault::ResetMidBody) => render(reply, |body| Outgoing::half(body, cut)),
+        Some(Fault::ResetMidBody) => render(reply, |body| Outgoing::half(body, line.cut)),
         Some(Fault::Trickle(pause)) => render(reply, |body| Outgoing::slow(body, pause)),
         Some(Fault::TruncatedXml) => {
             render(reply, |body| Outgoing::whole(body.slice(..body.len() / 2)))
@@ -115,7 +120,7 @@ fn write_down(node: &Node, inbound: &Inbound, target: String) {
 }
 
 /// `reply` as hyper sends it. Values that no header can hold are dropped.
-fn render(reply: Reply, body: impl FnOnce(Bytes) -> Outgoing) -> Response<Outgoing> {
+pub(crate) fn render(reply: Reply, body: impl FnOnce(Bytes) -> Outgoing) -> Response<Outgoing> {
     let mut response = Response::new(body(Bytes::from(reply.body)));
     *response.status_mut() = reply.status;
     for (name, value) in reply.headers {

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use crate::tests::{DEADLINE, exchange, get, quick};
 use crate::{Fault, Profile, Recording, Sim, SimConfig};
 
@@ -72,6 +75,31 @@ async fn recordings_and_analytics_are_signed() {
     assert!(body["data"]["metadata"]["analytics_callback_url"].is_string());
 }
 
+/// Opens a websocket, says hello and hears hello, and sees it reset when the server dies.
+async fn websocket(sim: &Sim, target: &str, cookie: &str) {
+    let mut socket = TcpStream::connect(sim.address()).await.unwrap();
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: sim\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{cookie}\r\n"
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let hello = br#"{"type":"connection_init"}"#;
+    let mut frame = vec![0x81, 0x80 | hello.len() as u8, 0, 0, 0, 0];
+    frame.extend_from_slice(hello);
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).ends_with("\r\n\r\n") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 101 "), "{seen:?}");
+    socket.write_all(&frame).await.unwrap();
+    while !String::from_utf8_lossy(&seen).ends_with("connection_ack\"}") {
+        assert_ne!(socket.read_buf(&mut seen).await.unwrap(), 0);
+    }
+    sim.stop().await;
+    assert!(socket.read_buf(&mut seen).await.is_err());
+    sim.restart().await.unwrap();
+}
+
 #[tokio::test]
 async fn the_client_has_calls_of_its_own() {
     let sim = quick().await;
@@ -97,6 +125,10 @@ async fn the_client_has_calls_of_its_own() {
 
     call(format!("/html5client/?sessionToken={token}"), &cookie).await;
     assert_eq!(sim.meeting("m1").unwrap().participants, 1);
+    let graphql = format!("/graphql?sessionToken={token}");
+    assert_eq!(call(graphql.clone(), "").await.status, 401);
+    websocket(&sim, &graphql, &cookie).await;
+
     call(path("signOut"), &cookie).await;
     assert_eq!(sim.meeting("m1").unwrap().participants, 0);
 }

@@ -39,7 +39,7 @@ async fn idle_connections_are_reset_when_the_server_dies() {
 
 #[tokio::test]
 async fn an_ended_meeting_is_listed_for_a_moment() {
-    let config = SimConfig { end_delay: Duration::from_millis(200), ..SimConfig::default() };
+    let config = SimConfig { end_delay: Duration::from_secs(1), ..SimConfig::default() };
     let sim = Sim::start(config).await.unwrap();
     get(&sim, "create", "meetingID=m1&name=One").await;
     get(&sim, "end", "meetingID=m1").await.expect("messageKey", "sentEndMeetingRequest");
@@ -54,7 +54,7 @@ async fn meetings_expire_if_minutes_are_configured() {
     let config = SimConfig { minute: Some(Duration::from_millis(20)), ..SimConfig::default() };
     let sim = Sim::start(config).await.unwrap();
     get(&sim, "create", "meetingID=m1&name=Unused").await;
-    get(&sim, "create", "meetingID=m2&name=Used").await;
+    get(&sim, "create", "meetingID=m2&name=Used&meetingExpireIfNoUserJoinedInMinutes=1000").await;
     sim.add_users("m2", 1);
     assert!(sim.wait_until(DEADLINE, |sim| sim.meeting("m1").is_none()).await);
     assert!(sim.meeting("m2").is_some());

@@ -1,6 +1,7 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+pub mod embedded;
 pub mod listen;
 pub mod roll_call;
 pub mod serve;

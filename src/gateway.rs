@@ -255,6 +255,10 @@ impl ProxyHttp for Gateway {
             let status = header.status.as_u16();
             return Error::e_explain(ErrorType::HTTPStatus(status), "instead of an answer");
         }
+        // Without a body there is nothing to hold back and judge later.
+        if header.headers.get(http::header::CONTENT_LENGTH).is_some_and(|length| length == "0") {
+            return Error::e_explain(ErrorType::Custom("nonsense"), "the answer is empty");
+        }
         // The answer is held back and may become another one; a cookie of one server would only confuse
         // (clients.md 3.1).
         for name in [http::header::CONTENT_LENGTH, http::header::SET_COOKIE] {

@@ -138,7 +138,7 @@ impl State {
     /// A server listed its meetings; `asked` is when it was asked.
     pub fn observe(&self, server: ServerId, list: MeetingList, asked: Moment) -> Observed {
         let observed = self.cluster().observe(server, &list.meetings, asked, self.now());
-        self.lists.lock().insert(server, list);
+        self.keep_list(server, list);
         observed
     }
 
@@ -154,6 +154,11 @@ impl State {
             self.probe_soon(server);
         }
         change
+    }
+
+    /// Keeps what a server listed outside a probe, for when it does not answer.
+    pub fn keep_list(&self, server: ServerId, list: MeetingList) {
+        self.lists.lock().insert(server, list);
     }
 
     /// The last good list of `server`.

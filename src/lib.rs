@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod bbb;
+pub mod callback;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -227,6 +227,7 @@ pub struct Call {
     name: CallName,
     query: String,
     form: String,
+    secret: Secret,
 }
 
 impl SignedCall<'_> {
@@ -252,13 +253,16 @@ impl SignedCall<'_> {
             return Err(Fault::checksum_mismatch());
         }
         let hashed = checksum::strip(self.query, &sum);
-        if !self.hash_inputs(&hashed).any(|input| {
-            secrets.iter().any(|secret| checksum::matches(self.name.as_str(), &input, &sum, secret))
-        }) {
-            return Err(Fault::checksum_mismatch());
-        }
+        let opens = |secret: &&Secret, input: &str| {
+            checksum::matches(self.name.as_str(), input, &sum, secret)
+        };
+        let secret = self
+            .hash_inputs(&hashed)
+            .find_map(|input| secrets.iter().find(|secret| opens(secret, &input)))
+            .ok_or(Fault::checksum_mismatch())?;
         let form = query::without(form, is_checksum);
-        Ok(Call { name: self.name.clone(), query: hashed.into_owned(), form })
+        let (name, query) = (self.name.clone(), hashed.into_owned());
+        Ok(Call { name, query, form, secret: secret.clone() })
     }
 
     /// What the client may have hashed, most likely first.
@@ -301,6 +305,18 @@ impl Call {
             .into_iter()
             .find_map(|params| query::first(params, name))
             .filter(|value| !value.is_empty())
+    }
+
+    /// The secret that it was signed with, which says who of several front ends sent it.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// The call with another value for each parameter that `value` gives one; every other byte stays.
+    pub fn with_values(self, value: impl Fn(&query::Param<'_>) -> Option<String>) -> Self {
+        let query = query::replace(&self.query, &value);
+        let form = query::replace(&self.form, &value);
+        Self { query, form, ..self }
     }
 
     /// The meeting that the call is about.

@@ -55,6 +55,18 @@ pub fn without(query: &str, drop: impl Fn(&Param<'_>) -> bool) -> String {
     kept
 }
 
+/// `query` with another value for each parameter that `value` gives one; everything else keeps its bytes.
+pub fn replace(query: &str, value: impl Fn(&Param<'_>) -> Option<String>) -> String {
+    let pieces = query.split('&').map(|raw| {
+        let (raw_name, raw_value) = raw.split_once('=').unwrap_or((raw, ""));
+        match value(&Param { raw, raw_name, raw_value }) {
+            Some(value) => Cow::Owned(format!("{raw_name}={}", encode(&value))),
+            None => Cow::Borrowed(raw),
+        }
+    });
+    pieces.collect::<Vec<_>>().join("&")
+}
+
 /// Two queries as one.
 pub fn join(first: &str, second: &str) -> String {
     match (first, second) {
@@ -136,6 +148,14 @@ mod tests {
     fn cutting_keeps_the_bytes_of_the_rest() {
         let query = "a=%2f&b=1&&c=x+y&b=2";
         assert_eq!(without(query, |param| param.name() == "b"), "a=%2f&c=x+y");
+    }
+
+    #[test]
+    fn replacing_keeps_the_bytes_of_the_rest() {
+        let query = "&a=%2f&&%62=1&c=x+y&b=2&b";
+        let replaced = replace(query, |param| (param.name() == "b").then(|| "/ü".to_owned()));
+        assert_eq!(replaced, "&a=%2f&&%62=%2F%C3%BC&c=x+y&b=%2F%C3%BC&b=%2F%C3%BC");
+        assert_eq!(replace(query, |_| None), query);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod gateway;
+pub mod hook;
+pub mod journal;
 pub mod recording;
 pub mod route;
 pub mod services;

@@ -6,6 +6,7 @@ use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::bbb::checksum::Algorithm;
 use crate::bbb::secret::Secret;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::{ServerName, ServerSpec};
@@ -14,7 +15,8 @@ use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
+    BalanceSettings, CallbackSettings, HookSettings, ProbeSettings, ServerSettings, Settings,
+    Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 
@@ -33,6 +35,11 @@ pub(crate) fn check(
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
     let timeouts = check.timeouts(file.timeouts, env.timeouts);
+    let networks = check.either(file.callbacks.networks, env.callbacks.networks);
+    let hooks = HookSettings {
+        form: check.either(file.hooks.version, env.hooks.version).unwrap_or_default(),
+        algorithm: check.either(file.hooks.checksum, env.hooks.checksum).unwrap_or(Algorithm::Sha1),
+    };
     let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
     let state_dir = check.either(file.state_dir, env.state_dir);
     Some(Settings {
@@ -44,6 +51,8 @@ pub(crate) fn check(
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
+        callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
+        hooks,
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),

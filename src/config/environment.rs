@@ -128,6 +128,19 @@ pub const VARIABLES: &[Variable] = &[
         "5s",
         "a call that asks all servers",
     ),
+    variable(
+        "TINYSCALE_CALLBACK_NETWORKS",
+        "callbacks.networks",
+        "public, private",
+        "networks that callbacks may go to: public, private, loopback",
+    ),
+    variable(
+        "TINYSCALE_HOOKS_VERSION",
+        "hooks.version",
+        "3.4",
+        "release of bbb-webhooks that front ends take events from",
+    ),
+    variable("TINYSCALE_HOOKS_CHECKSUM", "hooks.checksum", "sha1", "what events are signed with"),
     variable("TINYSCALE_THREADS", "threads", "one per CPU", "threads that carry requests"),
     variable(
         "TINYSCALE_GRACE_PERIOD",
@@ -198,6 +211,9 @@ fn value(variable: &Variable, text: String, place: &Place) -> Value {
                 .map(|address| node(group("address", Value::Loose(address.to_owned()))))
                 .collect(),
         ),
+        "TINYSCALE_CALLBACK_NETWORKS" => {
+            Value::List(text.split(',').map(|one| node(Value::Loose(one.to_owned()))).collect())
+        }
         _ => Value::Loose(text),
     }
 }

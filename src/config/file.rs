@@ -3,6 +3,7 @@
 //! that they name, are left to `config::check`.
 
 pub(crate) mod balance;
+pub(crate) mod callbacks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::cluster::server::ServerName;
 use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
 use crate::config::file::balance::BalanceFile;
+use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -30,6 +32,8 @@ pub(crate) struct File {
     pub(crate) balance: BalanceFile,
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
+    pub(crate) callbacks: CallbacksFile,
+    pub(crate) hooks: HooksFile,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -82,7 +86,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 13] = [
     "listen",
     "public_url",
     "state_dir",
@@ -91,6 +95,8 @@ const TOP: [&str; 11] = [
     "balance",
     "probe",
     "timeouts",
+    "callbacks",
+    "hooks",
     "threads",
     "grace_period",
     "strict",
@@ -113,6 +119,8 @@ impl File {
             balance: top.get("balance").map(|node| read.balance(node)).unwrap_or_default(),
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
+            callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
+            hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")

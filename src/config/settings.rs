@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bbb::checksum::Algorithm;
 use crate::bbb::secret::Secret;
+use crate::callback::target::Networks;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
+use crate::hook::sign::Form;
 
 /// All of it.
 #[derive(Debug, Clone)]
@@ -29,6 +32,10 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// How long calls to servers may take.
     pub timeouts: Timeouts,
+    /// Where callbacks may go.
+    pub callbacks: CallbackSettings,
+    /// How events are signed for front ends.
+    pub hooks: HookSettings,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.
@@ -111,6 +118,22 @@ impl Default for ProbeSettings {
             up_after: 2,
         }
     }
+}
+
+/// Where callbacks may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallbackSettings {
+    /// The networks that front ends may name an address of.
+    pub networks: Networks,
+}
+
+/// How events are signed for front ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookSettings {
+    /// What is hashed.
+    pub form: Form,
+    /// How it is hashed.
+    pub algorithm: Algorithm,
 }
 
 /// How long calls to servers may take.

@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tinyscale::bbb::checksum::Algorithm;
+use tinyscale::callback::target::Networks;
 use tinyscale::cluster::placement::Policy;
 use tinyscale::cluster::placement::capacity::Capacity;
 use tinyscale::cluster::placement::cost::Weights;
 use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
-use tinyscale::config::settings::{ProbeSettings, Settings, Timeouts, TlsCheck};
+use tinyscale::config::settings::{HookSettings, ProbeSettings, Settings, Timeouts, TlsCheck};
 use tinyscale::config::{Source, load};
+use tinyscale::hook::sign::Form;
 
 const DATA: &str = "tests/data/config";
 
@@ -231,6 +234,9 @@ fn everything_arrives() {
             fan_out: Duration::from_secs(3),
         }
     );
+    let networks = Networks { public: true, private: false, loopback: true };
+    assert_eq!(settings.callbacks.networks, networks);
+    assert_eq!(settings.hooks, HookSettings { form: Form::Json, algorithm: Algorithm::Sha256 });
     assert_eq!((settings.threads, settings.grace_period), (3, Duration::ZERO));
     assert!(settings.strict);
     assert_eq!(settings.balance.failover_after, None);
@@ -291,6 +297,8 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     assert_eq!(plain.balance, full.balance);
     assert_eq!(plain.probe, full.probe);
     assert_eq!(plain.timeouts, full.timeouts);
+    assert_eq!(plain.callbacks, full.callbacks);
+    assert_eq!(plain.hooks, full.hooks);
     assert_eq!(plain.grace_period, full.grace_period);
     assert_eq!(plain.strict, full.strict);
     let specs = |server: usize| {

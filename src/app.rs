@@ -1,6 +1,7 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+mod callbacks;
 pub mod embedded;
 pub mod listen;
 pub mod roll_call;
@@ -24,8 +25,10 @@ use crate::cluster::server::ServerId;
 use crate::cluster::{Cluster, Rules};
 use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
+use crate::services::deliver::Deliverer;
 use crate::services::{probe, resolve};
 use crate::state::State;
+use crate::state::outbox::Outbox;
 
 /// Everything that runs, before it runs.
 pub struct App {
@@ -33,6 +36,7 @@ pub struct App {
     state: Arc<State>,
     addresses: Arc<Addresses>,
     servers: Vec<(ServerId, ServerSettings)>,
+    outbox: Option<Arc<Outbox>>,
 }
 
 impl App {
@@ -51,7 +55,8 @@ impl App {
             })
             .collect();
         let state = Arc::new(State::new(cluster, clock));
-        Self { settings: Arc::new(settings), state, addresses: Arc::default(), servers }
+        let outbox = callbacks::outbox(&settings, clock);
+        Self { settings: Arc::new(settings), state, addresses: Arc::default(), servers, outbox }
     }
 
     /// The settings it was made from.
@@ -86,7 +91,8 @@ impl App {
             self.state.clone(),
             self.client()?,
             self.addresses.clone(),
-        )?;
+        )?
+        .with_callbacks(self.callbacks()?);
         Ok(http_proxy_service_with_name(conf, gateway, "tinyscale"))
     }
 
@@ -98,6 +104,7 @@ impl App {
             addresses: self.addresses.clone(),
             hosts: self.hosts(),
             settings: self.settings.clone(),
+            deliverer: self.deliverer()?,
         })
     }
 }
@@ -113,13 +120,14 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-/// Probes and name look-ups.
+/// Probes, name look-ups and the delivery of callbacks.
 pub struct Background {
     state: Arc<State>,
     client: Client,
     addresses: Arc<Addresses>,
     hosts: Vec<String>,
     settings: Arc<Settings>,
+    deliverer: Option<Deliverer>,
 }
 
 #[async_trait]
@@ -131,8 +139,13 @@ impl BackgroundService for Background {
             self.settings.probe,
             shutdown.clone(),
         );
-        let names = resolve::run(self.addresses.clone(), self.hosts.clone(), shutdown);
-        tokio::join!(probes, names);
+        let names = resolve::run(self.addresses.clone(), self.hosts.clone(), shutdown.clone());
+        let delivering = async {
+            if let Some(deliverer) = &self.deliverer {
+                deliverer.clone().run(shutdown).await;
+            }
+        };
+        tokio::join!(probes, names, delivering);
     }
 }
 

@@ -20,3 +20,10 @@ impl Clock {
         Moment(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 }
+
+/// Seconds since 1970, for what other machines date: tokens and files.
+#[expect(clippy::disallowed_methods, reason = "this is the place that may")]
+pub fn unix_s() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}

@@ -6,6 +6,7 @@
 //! `upstream_response_filter` and `upstream_response_body_filter` hold the answer until it is known to be one,
 //! `fail_to_proxy` answers when none came.
 
+pub mod callbacks;
 pub mod exchange;
 mod fan_out;
 mod held;
@@ -31,11 +32,13 @@ use crate::bbb::fault::Fault;
 use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::query;
 use crate::bbb::reply::Reply;
+use crate::callback;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
 use crate::cluster::wish::Wish;
 use crate::config::settings::{ServerSettings, Settings, Timeouts};
+use crate::gateway::callbacks::Callbacks;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
 use crate::gateway::request::Head;
@@ -54,6 +57,7 @@ pub struct Gateway {
     client: Client,
     peers: Peers,
     timeouts: Timeouts,
+    callbacks: Option<Callbacks>,
 }
 
 impl Gateway {
@@ -71,6 +75,7 @@ impl Gateway {
             client,
             peers: Peers::new(servers, addresses, settings.timeouts)?,
             timeouts: settings.timeouts,
+            callbacks: None,
         })
     }
 
@@ -163,6 +168,7 @@ impl Gateway {
         wish: &Wish,
         has_body: bool,
     ) -> std::result::Result<Errand, Fault> {
+        let call = self.with_own_urls(call, &id);
         let turn = self.state.claim(tenant, &id, wish, self.timeouts.create).await;
         let (server, create) = match turn {
             Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
@@ -188,6 +194,12 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         session.set_keepalive(Some(KEEPALIVE_S));
+        if let Some(token) = callback::token_of(session.req_header().uri.path()) {
+            exchange.label = "callback".to_owned();
+            let token = token.to_owned();
+            self.callback(session, &token).await?;
+            return Ok(true);
+        }
         match self.handle(session, exchange).await? {
             Some(reply) => {
                 request::send(session, &reply).await?;

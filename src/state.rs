@@ -1,6 +1,8 @@
 //! The cluster as threads and tasks share it: the pure core behind one lock, the clock, and what waits for
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
+pub mod outbox;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,6 +22,13 @@ impl Tenants {
         Self(vec![Tenant { id: TenantId::DEFAULT, secrets }])
     }
 
+    /// Every secret and whose it is.
+    pub fn secrets(&self) -> impl Iterator<Item = (TenantId, Secret)> {
+        self.0
+            .iter()
+            .flat_map(|tenant| tenant.secrets.iter().map(|secret| (tenant.id, secret.clone())))
+    }
+
     /// Verifies `call` and says whose it is.
     pub fn verify(&self, call: &SignedCall<'_>) -> Result<(TenantId, Call), Fault> {
         let mut fault = Fault::checksum_mismatch();

@@ -65,7 +65,7 @@ pub fn receive<'s>(
             let found = bearer(&arrived, Algorithm::Hs512, servers, now_s)?;
             Believed { signature: Signature::BearerForADay, ..found }
         }
-        Kind::Other => other(&arrived, servers, now_s)?,
+        Kind::Other => other(&arrived, &servers, now_s)?,
         // Events have a signature of their own.
         Kind::Hook => return Err(Refusal::Malformed),
     };
@@ -144,7 +144,7 @@ fn bearer<'s>(
 /// Signed in either way, or not at all: then it goes on as it came, and tinyscale signs nothing.
 fn other<'s>(
     arrived: &Arrived<'_>,
-    servers: impl Iterator<Item = Signer<'s>> + Clone,
+    servers: &(impl Iterator<Item = Signer<'s>> + Clone),
     now_s: u64,
 ) -> Result<Believed, Refusal> {
     let either = [Algorithm::Hs256, Algorithm::Hs512];

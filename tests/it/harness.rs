@@ -124,6 +124,27 @@ impl Gateway {
         Self { address: running.addresses()[0], state, _running: running }
     }
 
+    /// Starts where servers can reach it: callbacks come through it and may go to this machine.
+    pub(crate) async fn start_public(mut settings: Settings) -> Self {
+        install_crypto();
+        settings.callbacks.networks.loopback = true;
+        let bound = loop {
+            // The port of one that has just stopped may take a moment.
+            match Bound::to(&settings.listen) {
+                Ok(bound) => break bound,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        let address = bound.addresses().next().unwrap().parse().unwrap();
+        settings.listen = vec![address];
+        settings.public_url = Some(format!("http://{address}"));
+        let app = App::new(settings);
+        app.roll_call().await.unwrap();
+        let state = app.state().clone();
+        let running = app.start(bound).unwrap();
+        Self { address, state, _running: running }
+    }
+
     /// The URL of a call with this raw query, signed as front ends do.
     pub(crate) fn url(&self, call: &str, query: &str) -> String {
         format!("{}/{call}?{}", self.api(), signed(call, query))

@@ -1,0 +1,57 @@
+//! The parts that pass callbacks on, if they can be: without `public_url` servers cannot be told where.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::app::App;
+use crate::callback::seal::Keyring;
+use crate::clock::Clock;
+use crate::config::settings::Settings;
+use crate::gateway::callbacks::Callbacks;
+use crate::journal::{Folder, Journal, Nowhere};
+use crate::services::deliver::Deliverer;
+use crate::state::outbox::Outbox;
+use crate::tenant::Tenants;
+
+/// Where callbacks wait; `None` if they pass untouched.
+pub(super) fn outbox(settings: &Settings, clock: Clock) -> Option<Arc<Outbox>> {
+    settings.public_url.as_ref()?;
+    let journal: Arc<dyn Journal> = match &settings.state_dir {
+        Some(folder) => Arc::new(Folder::of(folder)),
+        None => Arc::new(Nowhere),
+    };
+    let keyring = Keyring::new(Tenants::single(settings.secrets.clone()).secrets());
+    Some(Arc::new(Outbox::new(keyring, journal, clock)))
+}
+
+impl App {
+    /// What the gateway needs of it; says what it means if it is not there.
+    pub(super) fn callbacks(&self) -> anyhow::Result<Option<Callbacks>> {
+        let (Some(outbox), Some(public_url)) = (&self.outbox, &self.settings.public_url) else {
+            log::warn!(
+                "callbacks pass untouched and hooks are refused, because public_url is not set: \
+                 front ends will be told that meetings end, but not that recordings are ready, \
+                 because servers sign that with their own secrets"
+            );
+            return Ok(None);
+        };
+        outbox.prepare().context("cannot keep callbacks in state_dir")?;
+        if self.settings.state_dir.is_none() {
+            log::warn!(
+                "callbacks that cannot be delivered at once are lost with a restart, because \
+                 state_dir is not set"
+            );
+        }
+        Ok(Some(Callbacks::new(outbox.clone(), public_url)))
+    }
+
+    pub(super) fn deliverer(&self) -> anyhow::Result<Option<Deliverer>> {
+        let (Some(outbox), Some(public_url)) = (&self.outbox, &self.settings.public_url) else {
+            return Ok(None);
+        };
+        let networks = self.settings.callbacks.networks;
+        let (outbox, state) = (outbox.clone(), self.state.clone());
+        Deliverer::new(outbox, state, self.client()?, networks, public_url).map(Some)
+    }
+}

@@ -3,6 +3,7 @@
 
 mod callbacks;
 pub mod embedded;
+pub mod kept;
 pub mod listen;
 pub mod roll_call;
 pub mod serve;
@@ -145,7 +146,11 @@ impl BackgroundService for Background {
                 deliverer.clone().run(shutdown).await;
             }
         };
-        tokio::join!(probes, names, delivering);
+        let forgetting = self.state.keep_forgetting();
+        tokio::select! {
+            _ = futures::future::join3(probes, names, delivering) => {}
+            () = forgetting => {}
+        }
     }
 }
 

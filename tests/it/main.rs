@@ -5,4 +5,5 @@ mod callbacks;
 mod config;
 mod failures;
 mod harness;
+mod lifecycle;
 mod meetings;

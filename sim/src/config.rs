@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
+use crate::state::hook::HookSignature;
 
 /// Which BBB release a server acts like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +55,10 @@ pub struct SimConfig {
     pub prefix_lookup: bool,
     /// Pauses before the second, third .. attempt to deliver a callback of an ended meeting.
     pub callback_retries: Vec<Duration>,
+    /// What events of webhooks are signed with.
+    pub hook_signature: HookSignature,
+    /// Pauses before the second, third .. attempt to deliver an event; after the last the hook is dropped.
+    pub hook_retries: Vec<Duration>,
 }
 
 impl Default for SimConfig {
@@ -75,6 +80,10 @@ impl Default for SimConfig {
             allow_requests_without_session: false,
             prefix_lookup: true,
             callback_retries: [30, 60, 120, 300].map(Duration::from_secs).to_vec(),
+            hook_signature: HookSignature::default(),
+            hook_retries: (0..12)
+                .map(|n| Duration::from_millis(100 << n).min(Duration::from_secs(60)))
+                .collect(),
         }
     }
 }

@@ -36,6 +36,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod view;
+mod webhook;
 mod xml;
 
 pub use crate::calls::ReceivedCall;
@@ -45,6 +46,7 @@ pub use crate::control::serve_control;
 pub use crate::fault::Fault;
 pub use crate::sim::{Sim, start_many};
 pub use crate::state::crowd::Crowd;
+pub use crate::state::hook::HookSignature;
 pub use crate::state::meeting::Document;
 pub use crate::state::recording::{PlaybackFormat, Recording, RecordingState, TextTrack};
 pub use crate::view::MeetingView;

@@ -25,6 +25,7 @@ use crate::state::crowd::{self, Crowd};
 use crate::state::meeting::Meeting;
 use crate::state::recording::{Recording, RecordingState};
 use crate::view::MeetingView;
+use crate::webhook;
 
 /// One simulated server. Clones are handles of the same server; it ends when the last one is dropped.
 #[derive(Debug, Clone)]
@@ -244,6 +245,18 @@ impl Sim {
         state
             .meeting(meeting)
             .is_some_and(|found| callback::analytics(self.node(), found, &state.secret))
+    }
+
+    /// Something happened in a meeting, as bbb-webhooks tells it: `event` is the JSON of one event. Sent to
+    /// every hook that asked for it. Says how many there are.
+    pub fn fire_event(&self, id: &str, meeting: &str, event: &serde_json::Value) -> usize {
+        webhook::fire(self.node(), id, meeting, event)
+    }
+
+    /// The registered webhooks: ID and callback URL.
+    pub fn hooks(&self) -> Vec<(String, String)> {
+        let state = self.node().state();
+        state.hooks.iter().map(|hook| (hook.id.clone(), hook.callback_url.clone())).collect()
     }
 
     /// All recordings, deleted ones too.

@@ -1,6 +1,6 @@
 //! The registry of webhooks, as bbb-webhooks keeps it (`bbb-api.md` 2.11).
 //!
-//! Refuses to send events; see the README for what is not simulated.
+//! Keeps registrations only; events are sent by `webhook`.
 
 use std::sync::Arc;
 

@@ -27,8 +27,10 @@ use crate::cluster::{Cluster, Rules};
 use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
 use crate::services::deliver::Deliverer;
+use crate::services::hooks::Keeper;
 use crate::services::{probe, resolve};
 use crate::state::State;
+use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
 
 /// Everything that runs, before it runs.
@@ -38,6 +40,7 @@ pub struct App {
     addresses: Arc<Addresses>,
     servers: Vec<(ServerId, ServerSettings)>,
     outbox: Option<Arc<Outbox>>,
+    hooks: Option<Arc<Hooks>>,
 }
 
 impl App {
@@ -57,7 +60,9 @@ impl App {
             .collect();
         let state = Arc::new(State::new(cluster, clock));
         let outbox = callbacks::outbox(&settings, clock);
-        Self { settings: Arc::new(settings), state, addresses: Arc::default(), servers, outbox }
+        let hooks = callbacks::hooks(&settings);
+        let (settings, addresses) = (Arc::new(settings), Arc::default());
+        Self { settings, state, addresses, servers, outbox, hooks }
     }
 
     /// The settings it was made from.
@@ -106,6 +111,7 @@ impl App {
             hosts: self.hosts(),
             settings: self.settings.clone(),
             deliverer: self.deliverer()?,
+            keeper: self.keeper()?,
         })
     }
 }
@@ -121,7 +127,7 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-/// Probes, name look-ups and the delivery of callbacks.
+/// Probes, name look-ups, the delivery of callbacks, and the hooks at servers.
 pub struct Background {
     state: Arc<State>,
     client: Client,
@@ -129,6 +135,7 @@ pub struct Background {
     hosts: Vec<String>,
     settings: Arc<Settings>,
     deliverer: Option<Deliverer>,
+    keeper: Option<Keeper>,
 }
 
 #[async_trait]
@@ -143,12 +150,17 @@ impl BackgroundService for Background {
         let names = resolve::run(self.addresses.clone(), self.hosts.clone(), shutdown.clone());
         let delivering = async {
             if let Some(deliverer) = &self.deliverer {
-                deliverer.clone().run(shutdown).await;
+                deliverer.clone().run(shutdown.clone()).await;
+            }
+        };
+        let keeping = async {
+            if let Some(keeper) = &self.keeper {
+                keeper.clone().run(shutdown.clone()).await;
             }
         };
         let forgetting = self.state.keep_forgetting();
         tokio::select! {
-            _ = futures::future::join3(probes, names, delivering) => {}
+            _ = futures::future::join4(probes, names, delivering, keeping) => {}
             () = forgetting => {}
         }
     }

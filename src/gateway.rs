@@ -11,6 +11,7 @@ mod create;
 pub mod exchange;
 mod fan_out;
 mod held;
+mod hooks;
 mod learn;
 mod peers;
 mod recordings;
@@ -177,7 +178,11 @@ impl ProxyHttp for Gateway {
             self.callback(session, &token).await?;
             return Ok(true);
         }
-        match self.handle(session, exchange).await? {
+        let reply = match self.hooks(session).await {
+            Some(reply) => Some(reply),
+            None => self.handle(session, exchange).await?,
+        };
+        match reply {
             Some(reply) => {
                 request::send(session, &reply).await?;
                 Ok(true)

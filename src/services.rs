@@ -1,6 +1,7 @@
-//! What runs in the background, each on its own schedule: probes, name look-ups and the delivery of
-//! callbacks.
+//! What runs in the background, each on its own schedule: probes, name look-ups, the delivery of
+//! callbacks, and the hooks at servers.
 
 pub mod deliver;
+pub mod hooks;
 pub mod probe;
 pub mod resolve;

@@ -11,6 +11,8 @@ use crate::config::settings::Settings;
 use crate::gateway::callbacks::Callbacks;
 use crate::journal::{Folder, Journal, Nowhere};
 use crate::services::deliver::Deliverer;
+use crate::services::hooks::Keeper;
+use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
 use crate::tenant::Tenants;
 
@@ -23,6 +25,11 @@ pub(super) fn outbox(settings: &Settings, clock: Clock) -> Option<Arc<Outbox>> {
     };
     let keyring = Keyring::new(Tenants::single(settings.secrets.clone()).secrets());
     Some(Arc::new(Outbox::new(keyring, journal, clock)))
+}
+
+/// The hooks; `None` if servers cannot be told where to send events.
+pub(super) fn hooks(settings: &Settings) -> Option<Arc<Hooks>> {
+    settings.public_url.as_deref().map(|public_url| Arc::new(Hooks::new(public_url)))
 }
 
 impl App {
@@ -43,15 +50,21 @@ impl App {
                  state_dir is not set"
             );
         }
-        Ok(Some(Callbacks::new(outbox.clone(), public_url)))
+        let hooks = self.hooks.clone().unwrap_or_else(|| Arc::new(Hooks::new(public_url)));
+        Ok(Some(Callbacks::new(outbox.clone(), hooks, public_url)))
+    }
+
+    pub(super) fn keeper(&self) -> anyhow::Result<Option<Keeper>> {
+        let (Some(outbox), Some(hooks)) = (&self.outbox, &self.hooks) else { return Ok(None) };
+        let (outbox, hooks) = (outbox.clone(), hooks.clone());
+        Ok(Some(Keeper { hooks, outbox, state: self.state.clone(), client: self.client()? }))
     }
 
     pub(super) fn deliverer(&self) -> anyhow::Result<Option<Deliverer>> {
         let (Some(outbox), Some(public_url)) = (&self.outbox, &self.settings.public_url) else {
             return Ok(None);
         };
-        let networks = self.settings.callbacks.networks;
         let (outbox, state) = (outbox.clone(), self.state.clone());
-        Deliverer::new(outbox, state, self.client()?, networks, public_url).map(Some)
+        Deliverer::new(outbox, state, self.client()?, &self.settings, public_url).map(Some)
     }
 }

@@ -70,6 +70,26 @@ impl Fault {
         Self::new("notFound", "We could not find recordings")
     }
 
+    /// hooks/create without a URL (`bbb-api.md` 2.11).
+    pub fn hook_url_missing() -> Self {
+        Self::new("missingParamCallbackURL", "You must specify a callbackURL in the parameters.")
+    }
+
+    /// hooks/create of what cannot be made, or that no server took.
+    pub fn hook_not_created() -> Self {
+        Self::new("createHookError", "An error happened while creating your hook. Check the logs.")
+    }
+
+    /// hooks/destroy without an ID.
+    pub fn hook_id_missing() -> Self {
+        Self::new("missingParamHookID", "You must specify a hookID in the parameters.")
+    }
+
+    /// hooks/destroy of what there is not.
+    pub fn hook_not_found() -> Self {
+        Self::new("destroyMissingHook", "The hook informed was not found.")
+    }
+
     /// No such call, or not with this method.
     pub fn unsupported() -> Self {
         Self::new("unsupportedRequest", "This request is not supported.")

@@ -17,10 +17,12 @@ use crate::callback::envelope::Envelope;
 use crate::callback::receive::{self, Arrived, Refusal};
 use crate::callback::rewrite;
 use crate::callback::seal::{Destination, Sealer};
-use crate::callback::{Kind, PATH};
+use crate::callback::{Kind, PATH, target};
 use crate::clock;
 use crate::cluster::server::ServerSpec;
 use crate::gateway::Gateway;
+use crate::hook::{Hook, event};
+use crate::state::hooks::Hooks;
 use crate::state::outbox::{Outbox, Taken};
 
 /// How many are taken at the same time; each may hold 8 MiB.
@@ -33,16 +35,17 @@ const RETRY_AFTER_S: u32 = 30;
 /// What the gateway needs to pass callbacks on.
 pub struct Callbacks {
     pub(super) outbox: Arc<Outbox>,
+    pub(super) hooks: Arc<Hooks>,
     /// What servers call tinyscale.
     pub(super) public_url: String,
     slots: Semaphore,
 }
 
 impl Callbacks {
-    /// Callbacks to `public_url` go to `outbox`.
-    pub fn new(outbox: Arc<Outbox>, public_url: &str) -> Self {
+    /// Callbacks to `public_url` go to `outbox`, and events of `hooks` too.
+    pub fn new(outbox: Arc<Outbox>, hooks: Arc<Hooks>, public_url: &str) -> Self {
         let slots = Semaphore::new(TAKEN_AT_ONCE_MAX);
-        Self { outbox, public_url: public_url.to_owned(), slots }
+        Self { outbox, hooks, public_url: public_url.to_owned(), slots }
     }
 }
 
@@ -96,7 +99,7 @@ impl Gateway {
             Err(status) => return Ok(status),
         };
         let url = format!("{}{PATH}{token}", callbacks.public_url);
-        let envelope = match self.believe(session, sealer, &to, &url, body) {
+        let envelope = match self.believe(callbacks, session, (sealer, &to), &url, body) {
             Ok(envelope) => envelope,
             Err(refusal) => {
                 log::warn!("callback refused; kind={} reason={refusal:?}", to.kind.name());
@@ -107,6 +110,9 @@ impl Gateway {
                 });
             }
         };
+        if is_of_destroyed_hook(callbacks, sealer, &to) {
+            return Ok(StatusCode::OK);
+        }
         Ok(match callbacks.outbox.take(envelope, &sealer.secret).await {
             // Servers of 2.x insist on exactly this.
             Taken::Yes => StatusCode::OK,
@@ -120,10 +126,10 @@ impl Gateway {
 
     fn believe(
         &self,
+        callbacks: &Callbacks,
         session: &Session,
-        sealer: &Sealer,
-        to: &Destination,
-        _url: &str,
+        (sealer, to): (&Sealer, &Destination),
+        url: &str,
         body: Bytes,
     ) -> std::result::Result<Envelope, Refusal> {
         let header = session.req_header();
@@ -145,6 +151,13 @@ impl Gateway {
         };
         let specs: Vec<Arc<ServerSpec>> =
             self.state.servers().into_iter().map(|(_, spec)| spec).collect();
+        if to.kind == Kind::Hook {
+            let (hook, server) = Hook::read(sealer.tenant, to).ok_or(Refusal::Malformed)?;
+            let spec = specs.iter().find(|spec| spec.name.as_str() == server);
+            let secret = &spec.ok_or(Refusal::Unsigned)?.secret;
+            let domain = target::authority(&callbacks.public_url);
+            return event::receive(&hook, &arrived, url, secret, &domain, clock::unix_s());
+        }
         let servers = specs.iter().map(|spec| (spec.name.as_str(), &spec.secret));
         let mut envelope = receive::receive(to, arrived, servers, clock::unix_s())?;
         envelope.instance = self.instance(sealer.tenant, to);
@@ -161,6 +174,12 @@ impl Gateway {
         let internal = cluster.find(tenant, &id)?.internal.as_ref()?;
         Some(internal.as_str().to_owned())
     }
+}
+
+/// Servers may not know yet; what they still send is for nobody.
+fn is_of_destroyed_hook(callbacks: &Callbacks, sealer: &Sealer, to: &Destination) -> bool {
+    let hook = Hook::read(sealer.tenant, to);
+    hook.is_some_and(|(hook, _)| callbacks.hooks.registry().is_gone(hook.tenant, hook.id))
 }
 
 /// The whole body, or what to answer instead.

@@ -20,6 +20,8 @@ use crate::callback::target::Networks;
 use crate::client::Client;
 use crate::clock;
 use crate::cluster::server::ServerId;
+use crate::config::settings::{HookSettings, Settings};
+use crate::hook::sign;
 use crate::recording::id::RecordId;
 use crate::recording::merge::Merged;
 use crate::state::State;
@@ -47,6 +49,7 @@ pub struct Deliverer {
     get: reqwest::Client,
     post: reqwest::Client,
     networks: Networks,
+    events: HookSettings,
     public_url: Arc<str>,
 }
 
@@ -54,14 +57,15 @@ pub struct Deliverer {
 struct Failed(Verdict, String);
 
 impl Deliverer {
-    /// One that calls only `networks`.
+    /// One that calls only the networks in `settings`.
     pub fn new(
         outbox: Arc<Outbox>,
         state: Arc<State>,
         client: Client,
-        networks: Networks,
+        settings: &Settings,
         public_url: &str,
     ) -> anyhow::Result<Self> {
+        let (networks, events) = (settings.callbacks.networks, settings.hooks);
         let redirects = redirect::Policy::custom(move |attempt| {
             let may_follow = attempt.previous().len() <= REDIRECTS_MAX
                 && may_call(attempt.url(), networks).is_ok();
@@ -82,7 +86,7 @@ impl Deliverer {
         };
         let (get, post) = (build(redirects)?, build(redirect::Policy::none())?);
         let public_url = public_url.into();
-        Ok(Self { outbox, state, client, get, post, networks, public_url })
+        Ok(Self { outbox, state, client, get, post, networks, events, public_url })
     }
 
     /// Delivers until `shutdown` turns true.
@@ -160,6 +164,12 @@ impl Deliverer {
 
     fn write(&self, parcel: &Parcel) -> Outgoing {
         let (envelope, secret) = (&parcel.envelope, &parcel.secret);
+        if envelope.kind == Kind::Hook {
+            let HookSettings { form, algorithm } = self.events;
+            let body = String::from_utf8_lossy(&envelope.body);
+            let url = sign::sign(form, algorithm, &envelope.url, &body, secret);
+            return Outgoing { url, authorization: None, body: Some(envelope.body.clone()) };
+        }
         let outgoing = send::write(envelope, secret, clock::unix_s());
         if envelope.kind != Kind::Analytics {
             return outgoing;

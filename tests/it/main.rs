@@ -5,5 +5,6 @@ mod callbacks;
 mod config;
 mod failures;
 mod harness;
+mod hooks;
 mod lifecycle;
 mod meetings;

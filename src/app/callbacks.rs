@@ -35,7 +35,9 @@ pub(super) fn hooks(settings: &Settings) -> Option<Arc<Hooks>> {
 impl App {
     /// What the gateway needs of it; says what it means if it is not there.
     pub(super) fn callbacks(&self) -> anyhow::Result<Option<Callbacks>> {
-        let (Some(outbox), Some(public_url)) = (&self.outbox, &self.settings.public_url) else {
+        let (Some(outbox), Some(hooks), Some(public_url)) =
+            (&self.outbox, &self.hooks, &self.settings.public_url)
+        else {
             log::warn!(
                 "callbacks pass untouched and hooks are refused, because public_url is not set: \
                  front ends will be told that meetings end, but not that recordings are ready, \
@@ -50,8 +52,7 @@ impl App {
                  state_dir is not set"
             );
         }
-        let hooks = self.hooks.clone().unwrap_or_else(|| Arc::new(Hooks::new(public_url)));
-        Ok(Some(Callbacks::new(outbox.clone(), hooks, public_url)))
+        Ok(Some(Callbacks::new(outbox.clone(), hooks.clone(), public_url)))
     }
 
     pub(super) fn keeper(&self) -> anyhow::Result<Option<Keeper>> {
@@ -61,10 +62,13 @@ impl App {
     }
 
     pub(super) fn deliverer(&self) -> anyhow::Result<Option<Deliverer>> {
-        let (Some(outbox), Some(public_url)) = (&self.outbox, &self.settings.public_url) else {
+        let (Some(outbox), Some(hooks), Some(public_url)) =
+            (&self.outbox, &self.hooks, &self.settings.public_url)
+        else {
             return Ok(None);
         };
-        let (outbox, state) = (outbox.clone(), self.state.clone());
-        Deliverer::new(outbox, state, self.client()?, &self.settings, public_url).map(Some)
+        let (outbox, hooks, state) = (outbox.clone(), hooks.clone(), self.state.clone());
+        let client = self.client()?;
+        Deliverer::new(outbox, hooks, state, client, &self.settings, public_url).map(Some)
     }
 }

@@ -34,7 +34,7 @@ pub fn give_up_after(kind: Kind) -> Duration {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     match kind {
         // What happened in a meeting is of no use long after; bbb-webhooks gives up after five minutes.
-        Kind::Hook => HOUR,
+        Kind::Hook => Duration::from_secs(10 * 60),
         Kind::EndCallback
         | Kind::MeetingEnded
         | Kind::RecordingReady
@@ -59,8 +59,9 @@ pub fn repeated_within(kind: Kind) -> Duration {
 pub fn verdict(kind: Kind, status: u16) -> Verdict {
     match status {
         200..=299 => Verdict::Delivered,
-        // So say bbb-webhooks (`bbb-api.md` 6.4).
+        // So say bbb-webhooks (`bbb-api.md` 6.4); what never succeeds costs the hook.
         401 if kind == Kind::Hook => Verdict::Delivered,
+        _ if kind == Kind::Hook => Verdict::Later,
         401 | 408 | 429 => Verdict::Later,
         400..=499 => Verdict::Refused,
         _ => Verdict::Later,
@@ -93,5 +94,6 @@ mod tests {
             assert_eq!(of(status), Verdict::Later, "{status}");
         }
         assert_eq!(verdict(Kind::Hook, 401), Verdict::Delivered);
+        assert_eq!(verdict(Kind::Hook, 404), Verdict::Later);
     }
 }

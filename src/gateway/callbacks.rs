@@ -25,8 +25,9 @@ use crate::hook::{Hook, event};
 use crate::state::hooks::Hooks;
 use crate::state::outbox::{Outbox, Taken};
 
-/// How many are taken at the same time; each may hold 8 MiB.
-const TAKEN_AT_ONCE_MAX: usize = 128;
+/// Of all callbacks that are being taken, in KiB: what they announce, and something for each.
+const TAKEN_KIB_MAX: usize = 64 * 1024;
+const TAKEN_KIB_EACH: usize = 64;
 /// How long a body may take to come.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// When a server is told to try again that does so at all.
@@ -38,14 +39,14 @@ pub struct Callbacks {
     pub(super) hooks: Arc<Hooks>,
     /// What servers call tinyscale.
     pub(super) public_url: String,
-    slots: Semaphore,
+    room: Semaphore,
 }
 
 impl Callbacks {
     /// Callbacks to `public_url` go to `outbox`, and events of `hooks` too.
     pub fn new(outbox: Arc<Outbox>, hooks: Arc<Hooks>, public_url: &str) -> Self {
-        let slots = Semaphore::new(TAKEN_AT_ONCE_MAX);
-        Self { outbox, hooks, public_url: public_url.to_owned(), slots }
+        let room = Semaphore::new(TAKEN_KIB_MAX);
+        Self { outbox, hooks, public_url: public_url.to_owned(), room }
     }
 }
 
@@ -91,7 +92,9 @@ impl Gateway {
         if session.req_header().method == http::Method::HEAD {
             return Ok(StatusCode::OK);
         }
-        let Ok(_slot) = callbacks.slots.try_acquire() else {
+        let kib = TAKEN_KIB_EACH + announced(session, to.kind.body_bytes_max()) / 1024;
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+        let Ok(_room) = callbacks.room.try_acquire_many(kib) else {
             return Ok(StatusCode::SERVICE_UNAVAILABLE);
         };
         let body = match read_body(session, to.kind.body_bytes_max()).await? {
@@ -174,6 +177,13 @@ impl Gateway {
         let internal = cluster.find(tenant, &id)?.internal.as_ref()?;
         Some(internal.as_str().to_owned())
     }
+}
+
+/// How many bytes of body may come.
+fn announced(session: &Session, bytes_max: usize) -> usize {
+    let length = session.req_header().headers.get(http::header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    length.map_or(bytes_max, |length| length.min(bytes_max))
 }
 
 /// Servers may not know yet; what they still send is for nobody.

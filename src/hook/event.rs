@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use crate::bbb::id::TenantId;
 use crate::bbb::query;
 use crate::bbb::secret::Secret;
 use crate::callback::Kind;
 use crate::callback::envelope::{Envelope, Id, Signature};
 use crate::callback::receive::{Arrived, Refusal};
-use crate::hook::{Hook, sign};
+use crate::hook::{Hook, HookId, sign};
 
 /// Judges what the server with `secret` sent to `own_url`, tinyscale's URL for `hook` there. Events go on
 /// with `domain`, the one name that front ends know.
@@ -32,7 +33,7 @@ pub fn receive(
     let field = |name| query::first(body, name).filter(|value| !value.is_empty());
     let event = field("event").ok_or(Refusal::Malformed)?;
     let when = field("timestamp").unwrap_or_default();
-    let lane = format!("hook {} {}", hook.tenant.0, hook.id);
+    let lane = lane(hook);
     // Told again by a server that was not sure, or by one at which the hook is registered twice.
     let sameness = Id::of(&[lane.as_bytes(), event.as_bytes(), when.as_bytes()]);
     let renamed =
@@ -52,6 +53,17 @@ pub fn receive(
         instance: None,
         body: Bytes::from(renamed),
     })
+}
+
+/// The turn that all events of one hook share.
+fn lane(hook: &Hook) -> String {
+    format!("hook {} {}", hook.tenant.0, hook.id)
+}
+
+/// The hook whose events share this turn.
+pub fn hook_of(lane: &str) -> Option<(TenantId, HookId)> {
+    let (tenant, id) = lane.strip_prefix("hook ")?.split_once(' ')?;
+    Some((TenantId(tenant.parse().ok()?), HookId::parse(id)?))
 }
 
 #[cfg(test)]
@@ -88,7 +100,10 @@ mod tests {
             assert_eq!(envelope.body, "domain=bbb.test&event=%5B%7B%7D%5D&timestamp=17");
             assert_eq!(envelope.url, "https://my.test/h");
         }
-        assert!(judged(BODY, "", "Bearer s").is_ok());
+        let envelope = judged(BODY, "", "Bearer s").ok().unwrap();
+        let hook = asked("callbackURL=https%3A%2F%2Fmy.test%2Fh").unwrap();
+        assert_eq!(hook_of(&envelope.lane), Some((hook.tenant, hook.id)));
+        assert_eq!(hook_of("my.test"), None);
     }
 
     #[test]

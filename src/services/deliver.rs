@@ -21,10 +21,11 @@ use crate::client::Client;
 use crate::clock;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{HookSettings, Settings};
-use crate::hook::sign;
+use crate::hook::{event, sign};
 use crate::recording::id::RecordId;
 use crate::recording::merge::Merged;
 use crate::state::State;
+use crate::state::hooks::Hooks;
 use crate::state::outbox::{Outbox, Parcel, Step};
 
 /// One attempt, end to end.
@@ -43,6 +44,7 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Deliverer {
     outbox: Arc<Outbox>,
+    hooks: Arc<Hooks>,
     state: Arc<State>,
     client: Client,
     /// For GET: follows redirects, as servers do.
@@ -60,6 +62,7 @@ impl Deliverer {
     /// One that calls only the networks in `settings`.
     pub fn new(
         outbox: Arc<Outbox>,
+        hooks: Arc<Hooks>,
         state: Arc<State>,
         client: Client,
         settings: &Settings,
@@ -86,7 +89,7 @@ impl Deliverer {
         };
         let (get, post) = (build(redirects)?, build(redirect::Policy::none())?);
         let public_url = public_url.into();
-        Ok(Self { outbox, state, client, get, post, networks, events, public_url })
+        Ok(Self { outbox, hooks, state, client, get, post, networks, events, public_url })
     }
 
     /// Delivers until `shutdown` turns true.
@@ -127,11 +130,23 @@ impl Deliverer {
             Ok(()) => (Verdict::Delivered, String::new()),
             Err(Failed(verdict, reason)) => (verdict, reason),
         };
-        self.outbox.tried(&parcel, verdict, &reason).await;
+        let given_up = self.outbox.tried(&parcel, verdict, &reason).await;
+        let hook = event::hook_of(&parcel.envelope.lane).filter(|_| given_up);
+        // As bbb-webhooks does: a receiver that takes nothing loses its hook, so that nothing piles up.
+        if let Some((tenant, id)) = hook
+            && self.hooks.registry().remove(tenant, id)
+        {
+            log::warn!("hook removed: nobody takes its events; hook={id}");
+            self.hooks.changed();
+        }
     }
 
     async fn try_once(&self, parcel: &Parcel) -> Result<(), Failed> {
         let envelope = &parcel.envelope;
+        let hook = event::hook_of(&envelope.lane);
+        if hook.is_some_and(|(tenant, id)| self.hooks.registry().is_gone(tenant, id)) {
+            return Err(Failed(Verdict::Refused, "the hook was destroyed".to_owned()));
+        }
         if !self.is_listed(envelope).await {
             return Err(Failed(Verdict::Later, "the recording is not listed yet".to_owned()));
         }

@@ -264,8 +264,9 @@ impl Outbox {
         self.changed.notified().await;
     }
 
-    /// An attempt was made; `reason` says what went wrong, in words without the URL.
-    pub async fn tried(self: &Arc<Self>, parcel: &Parcel, verdict: Verdict, reason: &str) {
+    /// An attempt was made; `reason` says what went wrong, in words without the URL. True if it was the last
+    /// one, and in vain.
+    pub async fn tried(&self, parcel: &Parcel, verdict: Verdict, reason: &str) -> bool {
         let envelope = &parcel.envelope;
         let kind = envelope.kind.name();
         let receiver = target::authority(&envelope.url);
@@ -292,13 +293,14 @@ impl Outbox {
                 inner.parcels.remove(&parcel.id)
             };
             self.changed.notify_one();
-            let Some(held) = held else { return };
+            let given_up = verdict == Verdict::Later;
+            let Some(held) = held else { return given_up };
             if held.kept {
                 let (journal, id) = (self.journal.clone(), parcel.id);
                 let _ = tokio::task::spawn_blocking(move || journal.remove(id)).await;
             }
             held.progress.send_replace(Progress::Over);
-            return;
+            return given_up;
         }
         let mut inner = self.inner.lock();
         let now = self.clock.now();
@@ -317,6 +319,7 @@ impl Outbox {
         }
         drop(inner);
         self.changed.notify_one();
+        false
     }
 }
 

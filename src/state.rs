@@ -1,6 +1,8 @@
 //! The cluster as threads and tasks share it: the pure core behind one lock, the clock, and what waits for
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
+pub mod in_flight;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::recording::owners::Owners;
+use crate::state::in_flight::InFlight;
 
 /// About 20 MB at most.
 const RECORDINGS_REMEMBERED_MAX: usize = 100_000;
@@ -41,6 +44,7 @@ pub struct State {
     lists: Mutex<HashMap<ServerId, MeetingList>>,
     owners: Mutex<Owners<ServerId>>,
     probe_soon: HashMap<ServerId, Arc<Notify>>,
+    in_flight: InFlight,
 }
 
 /// What a create may do; [`Claim`] with the waiting and the outcome made safe.
@@ -67,6 +71,7 @@ impl State {
             lists: Mutex::default(),
             owners: Mutex::new(Owners::new(RECORDINGS_REMEMBERED_MAX)),
             probe_soon,
+            in_flight: InFlight::default(),
         }
     }
 
@@ -78,6 +83,11 @@ impl State {
     /// Now, on the clock that everything in the cluster is dated by.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// What a stop waits for.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// The servers as configured, in their order.

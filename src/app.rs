@@ -2,6 +2,7 @@
 //! server; tests start the same parts on listeners of their own.
 
 pub mod embedded;
+pub mod kept;
 pub mod limits;
 pub mod listen;
 pub mod roll_call;
@@ -23,10 +24,9 @@ use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::clock::Clock;
 use crate::cluster::health::Hysteresis;
-use crate::cluster::placement::{Placement, RoundRobin};
 use crate::cluster::server::ServerId;
 use crate::cluster::{Cluster, Rules};
-use crate::config::settings::{Policy, ServerSettings, Settings};
+use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
 use crate::services::probe;
 use crate::services::resolve::Lookup;
@@ -53,9 +53,8 @@ impl App {
     pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
         let trust = Trust::load(&settings.servers)?;
         let clock = Clock::start();
-        let placement: Box<dyn Placement> = match settings.policy {
-            Policy::RoundRobin => Box::new(RoundRobin::default()),
-        };
+        let balance = &settings.balance;
+        let placement = balance.policy.placement(balance.weights.two_giants);
         let mut cluster = Cluster::new(rules(&settings), placement);
         let servers = settings
             .servers
@@ -140,10 +139,13 @@ impl App {
 }
 
 fn rules(settings: &Settings) -> Rules {
-    let probe = &settings.probe;
+    let (probe, balance) = (&settings.probe, &settings.balance);
     Rules {
         hysteresis: Hysteresis { down_after: probe.down_after, up_after: probe.up_after },
-        failover_after: settings.failover_after,
+        failover_after: balance.failover_after,
+        slow_start: balance.slow_start,
+        all_tagged_open: balance.all_tagged_open,
+        weights: balance.weights,
     }
 }
 
@@ -167,6 +169,10 @@ impl BackgroundService for Background {
             shutdown.clone(),
         );
         let names = self.lookup.run(&self.addresses, &self.hosts, shutdown);
-        tokio::join!(probes, names);
+        let forgetting = self.state.keep_forgetting();
+        tokio::select! {
+            _ = futures::future::join(probes, names) => {}
+            () = forgetting => {}
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! `upstream_response_filter` and `upstream_response_body_filter` hold the answer until it is known to be one,
 //! `fail_to_proxy` answers when none came.
 
+mod create;
 pub mod exchange;
 mod fan_out;
 mod held;
@@ -26,9 +27,8 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
+use crate::bbb::call::{BodyType, CallName, SignedCall};
 use crate::bbb::fault::Fault;
-use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::query;
 use crate::bbb::reply::Reply;
 use crate::client::Client;
@@ -40,7 +40,7 @@ use crate::gateway::peers::Peers;
 use crate::gateway::request::Head;
 use crate::route::outgoing::OutgoingBody;
 use crate::route::{self, Decision};
-use crate::state::{State, Turn};
+use crate::state::State;
 use crate::tenant::Tenants;
 
 /// How long an idle client connection is kept.
@@ -118,8 +118,9 @@ impl Gateway {
         let decision = route::decide(&self.state.cluster(), tenant, &call);
         match decision {
             Decision::Reply(reply) => Ok(Some(reply)),
-            Decision::Redirect(location) => {
-                request::redirect(session, &location).await?;
+            Decision::Redirect(to) => {
+                self.state.joined(tenant, &to.meeting);
+                request::redirect(session, &to.location).await?;
                 Ok(None)
             }
             Decision::FanOut(what) => Ok(Some(self.fan_out(what, &call).await)),
@@ -137,11 +138,11 @@ impl Gateway {
                     Some(Errand::new(tenant, call, meeting, to, has_body, Create::No));
                 Ok(None)
             }
-            Decision::Place(id) => {
+            Decision::Place(id, wish) => {
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                Ok(match self.create(tenant, call, id, has_body).await {
+                Ok(match self.create(tenant, call, id, wish, has_body).await {
                     Ok(errand) => {
                         exchange.errand = Some(errand);
                         None
@@ -150,25 +151,6 @@ impl Gateway {
                 })
             }
         }
-    }
-
-    /// A create on its way to the meeting's server, or to a new one that was claimed for it.
-    async fn create(
-        &self,
-        tenant: TenantId,
-        call: Call,
-        id: MeetingId,
-        has_body: bool,
-    ) -> std::result::Result<Errand, Fault> {
-        let turn = self.state.claim(tenant, &id, self.timeouts.create).await;
-        let (server, create) = match turn {
-            Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
-            Turn::Repeat(server) => (server, Create::Repeated),
-            Turn::Unavailable => return Err(Fault::no_server()),
-            Turn::Timeout => return Err(Fault::create_failed()),
-        };
-        let spec = self.usable(server).ok_or(Fault::create_failed())?;
-        Ok(Errand::new(tenant, call, Some(id), (server, spec), has_body, create))
     }
 }
 

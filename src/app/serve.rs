@@ -52,13 +52,15 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
 }
 
 async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
+    app.open_store().await;
     let calls = app.roll_call().await?;
     audience.roll_call(&calls);
     let wrong: Vec<&str> =
         calls.0.iter().filter(|row| row.has_wrong_secret()).map(|row| row.name.as_str()).collect();
     if !wrong.is_empty() {
         bail!(
-            "wrong secret for {}: set the one that `bbb-conf --secret` shows on that server",
+            "wrong secret for {}: set the one that `bbb-conf --secret` shows on that server (if it is \
+             the same, the server may want another `checksum`)",
             wrong.join(", ")
         );
     }
@@ -66,6 +68,9 @@ async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         calls.0.iter().filter(|row| row.meetings.is_err()).map(|row| row.name.as_str()).collect();
     if app.settings().strict && !silent.is_empty() {
         bail!("no answer from {}, and a strict start was asked for", silent.join(", "));
+    }
+    if silent.len() == calls.0.len() {
+        log::warn!("no server can be reached; there can be no meetings until one is");
     }
     Ok(())
 }

@@ -4,4 +4,5 @@
 mod config;
 mod failures;
 mod harness;
+mod lifecycle;
 mod meetings;

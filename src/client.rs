@@ -217,17 +217,18 @@ fn why(error: reqwest::Error) -> Failure {
         }
         root = source;
     }
-    if error.is_connect() {
-        Failure::Connect(root.to_string())
-    } else {
-        Failure::Broken(root.to_string())
-    }
+    // An I/O error in its own words ends in "(os error 111)".
+    let why = match root.downcast_ref::<std::io::Error>() {
+        Some(io) if io.raw_os_error().is_some() => io.kind().to_string(),
+        _ => root.to_string(),
+    };
+    if error.is_connect() { Failure::Connect(why) } else { Failure::Broken(why) }
 }
 
 fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    let inner = error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    inner.or_else(|| error.downcast_ref::<rustls::Error>())
+    // An I/O error is not the source of what it wraps, and may wrap another one.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => tls_error(inner),
+        None => error.downcast_ref::<rustls::Error>(),
+    }
 }

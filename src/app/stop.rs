@@ -72,9 +72,10 @@ impl Signals {
         }
     }
 
-    /// Waits for one that ends it without any further waiting.
+    /// Waits for one that ends a stop that has begun. The others ask for what is being done.
     pub(crate) async fn stop_now(&mut self) {
-        while self.stop().await != Stop::Now {}
+        self.int.recv().await;
+        log::info!("stopping at once; signal=INT");
     }
 }
 

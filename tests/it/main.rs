@@ -6,3 +6,6 @@ mod failures;
 mod harness;
 mod lifecycle;
 mod meetings;
+mod names;
+mod process;
+mod tls;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use pingora_core::tls::load_platform_certs_incl_env_into_store;
+use rustls::RootCertStore;
 
 use crate::app::App;
 use crate::callback::seal::Keyring;
@@ -38,7 +40,8 @@ impl App {
         let (Some(outbox), Some(hooks), Some(public_url)) =
             (&self.outbox, &self.hooks, &self.settings.public_url)
         else {
-            log::warn!(
+            // The smallest set-up is a good one, so this is no warning.
+            log::info!(
                 "callbacks pass untouched and hooks are refused, because public_url is not set: \
                  front ends will be told that meetings end, but not that recordings are ready, \
                  because servers sign that with their own secrets"
@@ -68,7 +71,21 @@ impl App {
             return Ok(None);
         };
         let (outbox, hooks, state) = (outbox.clone(), hooks.clone(), self.state.clone());
-        let client = self.client()?;
-        Deliverer::new(outbox, hooks, state, client, &self.settings, public_url).map(Some)
+        let (client, settings) = (self.client()?, &self.settings);
+        let authorities = authorities();
+        Deliverer::new(outbox, hooks, state, client, settings, public_url, authorities).map(Some)
     }
+}
+
+/// Whom front ends' certificates may lead to. Without any, tinyscale still serves.
+fn authorities() -> RootCertStore {
+    let mut authorities = RootCertStore::empty();
+    let loaded = load_platform_certs_incl_env_into_store(&mut authorities);
+    if loaded.is_err() || authorities.is_empty() {
+        log::warn!(
+            "callbacks to https URLs will fail: no certificates of authorities on this machine; \
+             install the package ca-certificates, or name a file in SSL_CERT_FILE"
+        );
+    }
+    authorities
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
+use rustls::RootCertStore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -17,7 +18,7 @@ use crate::callback::envelope::Envelope;
 use crate::callback::schedule::{self, Verdict};
 use crate::callback::send::{self, Outgoing};
 use crate::callback::target::Networks;
-use crate::client::Client;
+use crate::client::{Client, tls};
 use crate::clock;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{HookSettings, Settings};
@@ -59,7 +60,7 @@ pub struct Deliverer {
 struct Failed(Verdict, String);
 
 impl Deliverer {
-    /// One that calls only the networks in `settings`.
+    /// One that calls only the networks in `settings`, and over TLS only who leads to one of `authorities`.
     pub fn new(
         outbox: Arc<Outbox>,
         hooks: Arc<Hooks>,
@@ -67,6 +68,7 @@ impl Deliverer {
         client: Client,
         settings: &Settings,
         public_url: &str,
+        authorities: RootCertStore,
     ) -> anyhow::Result<Self> {
         let (networks, events) = (settings.callbacks.networks, settings.hooks);
         let redirects = redirect::Policy::custom(move |attempt| {
@@ -74,11 +76,13 @@ impl Deliverer {
                 && may_call(attempt.url(), networks).is_ok();
             if may_follow { attempt.follow() } else { attempt.stop() }
         });
+        let tls = tls::checked(authorities)?;
         let build = |policy| {
             reqwest::Client::builder()
                 .redirect(policy)
                 .referer(false)
                 .no_proxy()
+                .tls_backend_preconfigured(tls.clone())
                 .dns_resolver(Arc::new(Allowed(networks)))
                 .connect_timeout(CONNECT_DEADLINE)
                 .timeout(DEADLINE)

@@ -260,7 +260,7 @@ async fn what_was_accepted_survives_a_restart() {
     front.restart().await.unwrap();
     let mut settings = settings(&sims);
     keep(&mut settings);
-    settings.listen = vec![address];
+    settings.listen[0].address = address;
     let _gateway = Gateway::start_public(settings).await;
     assert!(front.wait_until(DEADLINE, |front| front.call_count("/ended") == 1).await);
     let expected = "/ended?recordingmarks=true&meetingID=room";
@@ -301,4 +301,17 @@ async fn a_repeated_create_is_the_same_byte_for_byte() {
     }
     let calls = world.sims[0].calls_of("create");
     assert_eq!(calls[0].target, calls[1].target);
+}
+
+#[tokio::test]
+async fn a_create_by_form_is_rewritten_too() {
+    let world = World::start(1).await;
+    let form = format!("name=nn&meta_endCallbackUrl={}&meta_x=1", world.encoded("/ended"));
+    let form_type = "application/x-www-form-urlencoded";
+    let created = world.gateway.post("create", "meetingID=room", form_type, form).await;
+    created.assert_success();
+    let metadata = world.sims[0].meeting("room").unwrap().metadata;
+    assert!(metadata["endcallbackurl"].contains("/callback/") && metadata["x"] == "1");
+    world.sims[0].end("room");
+    world.told("/ended", 1).await;
 }

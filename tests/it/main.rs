@@ -8,3 +8,6 @@ mod harness;
 mod hooks;
 mod lifecycle;
 mod meetings;
+mod names;
+mod process;
+mod tls;

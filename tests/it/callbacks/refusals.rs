@@ -52,7 +52,6 @@ async fn strangers_and_forgers_are_refused() {
 async fn addresses_that_are_not_allowed_are_never_called() {
     let world = World::start_with(sims(1).await, |_| {}).await;
     let mut settings = settings(&world.sims);
-    settings.listen = vec!["127.0.0.1:0".parse().unwrap()];
     settings.public_url = Some("http://tinyscale.test".to_owned());
     let strict = Gateway::start(settings).await;
     let port = world.front.address().port();

@@ -5,10 +5,10 @@
 mod name;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::bbb::checksum;
 use crate::bbb::fault::Fault;
+use crate::bbb::form;
 use crate::bbb::id::MeetingId;
 use crate::bbb::query;
 use crate::bbb::secret::Secret;
@@ -32,6 +32,7 @@ pub struct Call {
     name: CallName,
     query: String,
     form: String,
+    form_is_signed: bool,
 }
 
 impl SignedCall<'_> {
@@ -53,33 +54,34 @@ impl SignedCall<'_> {
             .filter(is_checksum)
             .map(|param| clean(&param.value()));
         let sum = sums.next().filter(|sum| !sum.is_empty()).ok_or(Fault::checksum_missing())?;
-        if sums.next().is_some() || self.has_parameter_twice() {
+        let in_both = self.form.is_some_and(|form| form::overlaps(self.query, form));
+        if sums.next().is_some() || in_both {
             return Err(Fault::checksum_mismatch());
         }
         let hashed = checksum::strip(self.query, &sum);
-        if !self.hash_inputs(&hashed).any(|input| {
-            secrets.iter().any(|secret| checksum::matches(self.name.as_str(), &input, &sum, secret))
-        }) {
-            return Err(Fault::checksum_mismatch());
-        }
+        let form_is_signed = self
+            .hash_inputs(&hashed)
+            .find(|(input, _)| {
+                let matches = |secret| checksum::matches(self.name.as_str(), input, &sum, secret);
+                secrets.iter().any(matches)
+            })
+            .map(|(_, covers_form)| covers_form)
+            .ok_or(Fault::checksum_mismatch())?;
         let form = query::without(form, is_checksum);
-        Ok(Call { name: self.name.clone(), query: hashed.into_owned(), form })
+        let (name, query) = (self.name.clone(), hashed.into_owned());
+        Ok(Call { name, query, form, form_is_signed })
     }
 
-    /// What the client may have hashed, most likely first.
-    fn hash_inputs<'q>(&'q self, hashed: &'q str) -> impl Iterator<Item = Cow<'q, str>> {
+    /// What the client may have hashed, most likely first, and whether that covers the form.
+    fn hash_inputs<'q>(&'q self, hashed: &'q str) -> impl Iterator<Item = (Cow<'q, str>, bool)> {
         // Browsers turn the `'` that the JS library signed into %27 (clients.md S32).
-        let apostrophes = hashed.contains("%27").then(|| Cow::Owned(hashed.replace("%27", "'")));
-        let sorted =
-            self.form.filter(|_| self.query.is_empty()).map(|form| Cow::Owned(sorted(form)));
-        [Some(Cow::Borrowed(hashed)), apostrophes, sorted].into_iter().flatten()
-    }
-
-    fn has_parameter_twice(&self) -> bool {
-        let Some(form) = self.form else { return false };
-        query::params(form).any(|in_form| {
-            query::params(self.query).any(|in_query| in_query.name() == in_form.name())
-        })
+        let apostrophes =
+            hashed.contains("%27").then(|| (Cow::Owned(hashed.replace("%27", "'")), false));
+        let sorted = self
+            .form
+            .filter(|_| self.query.is_empty())
+            .map(|form| (Cow::Owned(form::sorted(form)), true));
+        [Some((Cow::Borrowed(hashed), false)), apostrophes, sorted].into_iter().flatten()
     }
 }
 
@@ -97,6 +99,30 @@ impl Call {
     /// The parameters of a form body without the checksum, byte for byte; empty if there was no form.
     pub fn form(&self) -> &str {
         &self.form
+    }
+
+    /// Whether the checksum covers the form. If not, whoever sent the call chose the form's parameters freely,
+    /// and a URL that a browser gets must not hold them (design rule 5).
+    pub fn form_is_signed(&self) -> bool {
+        self.form_is_signed || self.form.is_empty()
+    }
+
+    /// The same call with another value for the parameter `name` of its query; what else is there keeps its
+    /// bytes. For values that tinyscale itself knows, never for what a client says.
+    #[must_use]
+    pub fn with_param(mut self, name: &str, value: &str) -> Self {
+        let pieces: Vec<Cow<'_, str>> = self
+            .query
+            .split('&')
+            .map(|piece| match query::params(piece).next() {
+                Some(param) if param.name() == name => {
+                    Cow::Owned(format!("{}={}", query::encode(name), query::encode(value)))
+                }
+                Some(_) | None => Cow::Borrowed(piece),
+            })
+            .collect();
+        self.query = pieces.join("&");
+        self
     }
 
     /// A parameter, from the query first, then from the form. Empty counts as absent: the Python library
@@ -120,24 +146,6 @@ fn is_checksum(param: &query::Param<'_>) -> bool {
 
 fn clean(value: &str) -> String {
     value.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
-}
-
-/// BBB 2.x's rebuild of a form body: keys sorted, values encoded again (`bbb-api.md` 1.4).
-fn sorted(form: &str) -> String {
-    let mut by_name: BTreeMap<Vec<u16>, (Cow<'_, str>, Vec<String>)> = BTreeMap::new();
-    for param in query::params(form).filter(|param| !is_checksum(param)) {
-        // Java sorts by UTF-16 code units, which differs from UTF-8 order beyond the first plane.
-        let order = param.name().encode_utf16().collect();
-        let (_, values) = by_name.entry(order).or_insert_with(|| (param.name(), Vec::new()));
-        values.push(query::encode(&param.value()));
-    }
-    let pieces: Vec<String> = by_name
-        .into_values()
-        .flat_map(|(name, values)| {
-            values.into_iter().map(move |value| format!("{name}={value}")).collect::<Vec<_>>()
-        })
-        .collect();
-    pieces.join("&")
 }
 
 #[cfg(test)]
@@ -231,6 +239,25 @@ mod tests {
             signed("end", &query, Some("meeting%49D=other")).err(),
             Some(Fault::checksum_mismatch())
         );
+    }
+
+    #[test]
+    fn only_the_sorted_form_is_covered_by_its_checksum() {
+        let form = "meetingID=m&fullName=A";
+        let of_sorted = sum("join", "fullName=A&meetingID=m");
+        let call = signed("join", "", Some(&format!("{form}&checksum={of_sorted}"))).unwrap();
+        assert!(call.form_is_signed());
+        let in_query = format!("checksum={}", sum("join", ""));
+        assert!(!signed("join", &in_query, Some(form)).unwrap().form_is_signed());
+        assert!(signed("join", &in_query, None).unwrap().form_is_signed());
+    }
+
+    #[test]
+    fn a_replaced_parameter_leaves_the_other_bytes_alone() {
+        let query = "a=%2f&&createTime=1&b=x+y&create%54ime=2";
+        let call = signed("join", &format!("{query}&checksum={}", sum("join", query)), None);
+        let call = call.unwrap().with_param("createTime", "17");
+        assert_eq!(call.query(), "a=%2f&&createTime=17&b=x+y&createTime=17");
     }
 
     #[test]

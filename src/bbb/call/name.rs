@@ -57,11 +57,16 @@ const NAMED: [(&str, CallName); 14] = [
 ];
 
 const CALL_NAME_BYTES_MAX: usize = 64;
+/// Longer paths are none of the API's; taking them apart would only cost time.
+const PATH_BYTES_MAX: usize = 256;
 
 impl CallName {
     /// The call that `path` names: `/bigbluebutton/api/<call>`, with `//` as `/` (Greenlight sends
     /// `//create`), the index with and without slash and at `/bigbluebutton/`. `None`: no API path.
     pub fn of_path(path: &str) -> Option<Self> {
+        if path.len() > PATH_BYTES_MAX {
+            return None;
+        }
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         if segments.next() != Some("bigbluebutton") {
             return None;
@@ -109,6 +114,11 @@ impl CallName {
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
     }
 
+    /// Whether the fields of a multipart body are parameters: everywhere but where a file is meant to go on.
+    pub fn reads_multipart(&self) -> bool {
+        !matches!(self, Self::PutRecordingTextTrack | Self::Other(_))
+    }
+
     /// What the call is answered in.
     pub fn format(&self) -> Format {
         if matches!(self, Self::GetRecordingTextTracks | Self::PutRecordingTextTrack) {
@@ -131,18 +141,15 @@ impl CallName {
         )
     }
 
-    /// Whether the call takes this method (`bbb-api.md` 2.0; `scalelite.md` JO9, PR6, DE5).
+    /// Whether the call takes this method (`bbb-api.md` 2.0; `scalelite.md` PR6, DE5). A join by POST, as
+    /// front ends of BBB 2 may send it, becomes a GET by the redirect that answers it.
     pub fn takes(&self, method: Method) -> bool {
         match (self, method) {
             (_, Method::Other) => false,
             (Self::InsertDocument | Self::PutRecordingTextTrack, method) => method == Method::Post,
-            (
-                Self::Join
-                | Self::SendChatMessage
-                | Self::PublishRecordings
-                | Self::DeleteRecordings,
-                method,
-            ) => method == Method::Get,
+            (Self::SendChatMessage | Self::PublishRecordings | Self::DeleteRecordings, method) => {
+                method == Method::Get
+            }
             _ => true,
         }
     }
@@ -152,11 +159,9 @@ impl CallName {
     pub fn takes_body(&self, body: BodyType) -> bool {
         match body {
             BodyType::None => true,
-            BodyType::Form => *self != Self::InsertDocument,
+            BodyType::Form | BodyType::Multipart => *self != Self::InsertDocument,
             BodyType::Xml => matches!(self, Self::Create | Self::InsertDocument | Self::Other(_)),
-            BodyType::Multipart | BodyType::Unknown => {
-                matches!(self, Self::PutRecordingTextTrack | Self::Other(_))
-            }
+            BodyType::Unknown => matches!(self, Self::PutRecordingTextTrack | Self::Other(_)),
         }
     }
 }
@@ -221,6 +226,11 @@ mod tests {
             ("/", None),
             ("/create", None),
             ("/bigbluebutton/apix", None),
+            ("/bigbluebutton%2fapi/create", None),
+            ("/bigbluebutton/%61pi/create", None),
+            ("/bigbluebutton/api/../api/create", other("../api/create")),
+            ("/bigbluebutton/api/%2e%2e/create", other("%2e%2e/create")),
+            (&format!("/bigbluebutton/api/{}", "a/".repeat(200)), None),
         ] {
             assert_eq!(CallName::of_path(path), expected, "{path}");
         }
@@ -241,6 +251,9 @@ mod tests {
         assert!(!CallName::InsertDocument.takes(Method::Get));
         assert!(!CallName::End.takes(Method::Other));
         assert!(CallName::Create.takes_body(BodyType::of_content_type("Text/XML; charset=utf-8")));
+        assert!(CallName::Join.takes(Method::Post));
+        assert!(CallName::End.takes_body(BodyType::Multipart));
+        assert!(!CallName::InsertDocument.takes_body(BodyType::Multipart));
         assert!(!CallName::End.takes_body(BodyType::Xml));
         assert!(!CallName::InsertDocument.takes_body(BodyType::Form));
         assert!(!CallName::Create.takes_body(BodyType::of_content_type("application/json")));

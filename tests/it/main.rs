@@ -4,4 +4,6 @@
 mod config;
 mod failures;
 mod harness;
+mod join;
 mod meetings;
+mod wire;

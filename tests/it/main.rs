@@ -4,8 +4,10 @@
 mod config;
 mod failures;
 mod harness;
+mod join;
 mod lifecycle;
 mod meetings;
 mod names;
 mod process;
 mod tls;
+mod wire;

@@ -28,7 +28,7 @@ use crate::harness::{Answer, World, fetch, http, signed};
 pub(crate) type Case = (&'static str, Given, Ask, Told);
 
 /// What is there before the request. Always two servers, `bbb1` and `bbb2`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Given {
     /// Nothing else.
     Nothing,
@@ -92,21 +92,31 @@ pub(crate) struct Seen {
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 pub(crate) const SLIDES: &str = "<modules><module name=\"presentation\"><document url=\"http://example.com/sample.pdf\" filename=\"sample.pdf\"/></module></modules>";
 
-/// Runs every case of a table in a cluster of its own, and fails with all that are not as they should be.
+/// Runs every case of a table and fails with all that are not as they should be.
 pub(crate) async fn check(cases: &[Case]) {
     let mut failed = Vec::new();
+    let mut left = None;
     for case in cases {
         // The panic itself was printed where it happened.
-        if AssertUnwindSafe(run(case)).catch_unwind().await.is_err() {
-            failed.push(case.0);
+        match AssertUnwindSafe(run(case, left.take())).catch_unwind().await {
+            Ok(world) => left = world.map(|world| (case.1.clone(), world)),
+            Err(_) => failed.push(case.0),
         }
     }
     assert!(failed.is_empty(), "{} of {} cases failed: {failed:#?}", failed.len(), cases.len());
 }
 
-async fn run((id, given, ask, told): &Case) {
-    let world = World::start(2).await;
-    prepare(&world, given).await;
+/// Runs a case in the cluster that the case before it left, if it left the same situation. Gives the cluster
+/// back if nothing was changed in it: starting one takes far longer than a call.
+async fn run((id, given, ask, told): &Case, left: Option<(Given, World)>) -> Option<World> {
+    let world = match left {
+        Some((situation, world)) if situation == *given => world,
+        _ => {
+            let world = World::start(2).await;
+            prepare(&world, given).await;
+            world
+        }
+    };
     for sim in &world.sims {
         sim.clear_calls();
     }
@@ -114,6 +124,9 @@ async fn run((id, given, ask, told): &Case) {
     let seen = Seen { world, answer, call };
     println!("case {id}: {ask:?}\n  {} {}", seen.answer.status, seen.answer.body);
     seen.judge(told);
+    let is_reading = ["", "getMeetings", "getMeetingInfo", "isMeetingRunning", "getRecordings"];
+    let used_up = matches!(given, Given::FirstFails(..));
+    (is_reading.contains(&call) && !used_up).then_some(seen.world)
 }
 
 async fn prepare(world: &World, given: &Given) {

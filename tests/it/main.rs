@@ -7,3 +7,4 @@ mod config;
 mod failures;
 mod harness;
 mod meetings;
+mod property;

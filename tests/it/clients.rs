@@ -104,7 +104,7 @@ async fn check(program: PathBuf, script: &'static str, path: Option<PathBuf>) {
             }
         });
     });
-    let ran = tokio::time::timeout(Duration::from_secs(120), running).await.expect("still running");
+    let ran = tokio::time::timeout(Duration::from_secs(120), running).await.unwrap();
     ran.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
 
     wait_for("the meetings to end", || world.sims.iter().all(|sim| sim.meeting_count() == 0)).await;

@@ -6,5 +6,6 @@ mod clients;
 mod config;
 mod failures;
 mod harness;
+mod lifecycle;
 mod meetings;
 mod property;

@@ -11,6 +11,7 @@ use crate::cluster::server::{ServerId, ServerSpec};
 use crate::gateway::held::Held;
 use crate::route::outgoing::{self, Outgoing};
 use crate::state::claims::{ClaimGuard, RepeatGuard};
+use crate::state::in_flight;
 
 /// Pingora's per-request context.
 #[derive(Default)]
@@ -29,6 +30,8 @@ pub struct Exchange {
     pub(crate) errand: Option<Errand>,
     /// What to tell the client, if something better is known than that the server failed.
     pub(crate) fault: Option<Fault>,
+    /// A stop waits for it.
+    pub(crate) _in_flight: Option<in_flight::Guard>,
 }
 
 /// A call on its way to a server.

@@ -8,4 +8,7 @@ mod failures;
 mod harness;
 mod lifecycle;
 mod meetings;
+mod names;
+mod process;
 mod property;
+mod tls;

@@ -2,7 +2,7 @@
 //! this machine. Tests wait for conditions with a deadline; nothing here sleeps for a guess.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sim::{Sim, SimConfig};
@@ -218,16 +218,21 @@ pub(crate) fn signed(call: &str, query: &str) -> String {
     checksum::sign(call, query, Algorithm::Sha256, &Secret::new(SECRET).unwrap())
 }
 
-/// A client that follows nothing and keeps no connection, as most front ends.
+/// A client that follows nothing and keeps no connection, as most front ends. One for all tests: making one
+/// takes longer than most calls, and without kept connections it belongs to no runtime.
 pub(crate) fn http() -> reqwest::Client {
-    install_crypto();
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .timeout(DEADLINE)
-        .no_proxy()
-        .build()
-        .unwrap()
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| {
+        install_crypto();
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .timeout(DEADLINE)
+            .no_proxy()
+            .build()
+            .unwrap()
+    });
+    client.clone()
 }
 
 pub(crate) async fn fetch(request: reqwest::RequestBuilder) -> Answer {

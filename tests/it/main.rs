@@ -1,6 +1,8 @@
 //! All integration tests in one binary: it links once.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod cases;
+mod clients;
 mod config;
 mod failures;
 mod harness;
@@ -9,5 +11,6 @@ mod lifecycle;
 mod meetings;
 mod names;
 mod process;
+mod property;
 mod tls;
 mod wire;

@@ -20,10 +20,9 @@ use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::clock::Clock;
 use crate::cluster::health::Hysteresis;
-use crate::cluster::placement::{Placement, RoundRobin};
 use crate::cluster::server::ServerId;
 use crate::cluster::{Cluster, Rules};
-use crate::config::settings::{Policy, ServerSettings, Settings};
+use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
 use crate::services::{probe, resolve};
 use crate::state::State;
@@ -40,9 +39,8 @@ impl App {
     /// Puts it together. Nothing is asked and nothing listens yet.
     pub fn new(settings: Settings) -> Self {
         let clock = Clock::start();
-        let placement: Box<dyn Placement> = match settings.policy {
-            Policy::RoundRobin => Box::new(RoundRobin::default()),
-        };
+        let balance = &settings.balance;
+        let placement = balance.policy.placement(balance.weights.two_giants);
         let mut cluster = Cluster::new(rules(&settings), placement);
         let servers = settings
             .servers
@@ -105,10 +103,13 @@ impl App {
 }
 
 fn rules(settings: &Settings) -> Rules {
-    let probe = &settings.probe;
+    let (probe, balance) = (&settings.probe, &settings.balance);
     Rules {
         hysteresis: Hysteresis { down_after: probe.down_after, up_after: probe.up_after },
-        failover_after: settings.failover_after,
+        failover_after: balance.failover_after,
+        slow_start: balance.slow_start,
+        all_tagged_open: balance.all_tagged_open,
+        weights: balance.weights,
     }
 }
 

@@ -3,13 +3,16 @@
 //! Invariants: a meeting is on one server; only a server's own answers, or an operator, take a meeting out
 //! (never a failed probe); at most one create holds the claim on an ID.
 
+pub mod attendance;
 pub mod claim;
 pub mod health;
 pub mod meetings;
 pub mod moment;
 pub mod observe;
+mod place;
 pub mod placement;
 pub mod server;
+pub mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,17 +23,27 @@ use crate::cluster::claim::Claims;
 use crate::cluster::health::{Health, Hysteresis, Pulse};
 use crate::cluster::meetings::{Key, Meeting, Meetings};
 use crate::cluster::moment::Moment;
-use crate::cluster::placement::{Candidate, Placement};
+use crate::cluster::placement::Placement;
+use crate::cluster::placement::cost::{Load, Weights};
+use crate::cluster::placement::explain::Explanations;
+use crate::cluster::placement::foresight::Foresight;
+use crate::cluster::placement::sizes::{SizeRecords, Sizes};
 use crate::cluster::server::{Mode, ServerId, ServerSpec};
 
 /// The numbers that decide; operators set them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rules {
     /// When probes change a server's health.
     pub hysteresis: Hysteresis,
     /// How long a server must be `Down` without a break before its meetings count as lost, so that their
     /// next create is placed anew. `None`: never.
     pub failover_after: Option<Duration>,
+    /// How long a server that is new or back takes fewer meetings than its load would let it.
+    pub slow_start: Duration,
+    /// Whether creates that ask for no tag may use tagged servers when there are no others.
+    pub all_tagged_open: bool,
+    /// What a meeting costs.
+    pub weights: Weights,
 }
 
 /// A server and what is known of it.
@@ -42,8 +55,6 @@ pub struct Member {
     pub mode: Mode,
     /// As probes see it.
     pub pulse: Pulse,
-    /// People on it at its last good probe.
-    pub people: u32,
 }
 
 /// Servers and meetings.
@@ -53,6 +64,8 @@ pub struct Cluster {
     meetings: Meetings,
     claims: Claims,
     placement: Box<dyn Placement>,
+    foresight: Foresight,
+    explanations: Explanations,
 }
 
 impl Cluster {
@@ -64,6 +77,8 @@ impl Cluster {
             meetings: Meetings::default(),
             claims: Claims::default(),
             placement,
+            foresight: Foresight::new(rules.weights),
+            explanations: Explanations::default(),
         }
     }
 
@@ -71,7 +86,7 @@ impl Cluster {
     pub fn add_server(&mut self, spec: Arc<ServerSpec>, now: Moment) -> ServerId {
         let id = ServerId(self.members.keys().next_back().map_or(0, |last| last.0 + 1));
         let pulse = Pulse::unknown(now);
-        self.members.insert(id, Member { spec, mode: Mode::Serve, pulse, people: 0 });
+        self.members.insert(id, Member { spec, mode: Mode::Serve, pulse });
         id
     }
 
@@ -95,26 +110,31 @@ impl Cluster {
         self.meetings.find(&Key { tenant, id: id.clone() })
     }
 
-    /// The servers that may take a new meeting, without those in `tried`: serving ones that are `Up`, or,
-    /// if there is none, `Suspect` ones, because refusing everybody is worse than trying.
-    fn candidates(&self, tried: &[ServerId]) -> Vec<Candidate> {
-        let with = |health: Health| -> Vec<Candidate> {
-            self.members()
-                .filter(|(id, member)| {
-                    member.mode == Mode::Serve
-                        && member.pulse.health() == health
-                        && !tried.contains(id)
-                })
-                .map(|(server, member)| Candidate { server, weight: member.spec.weight })
-                .collect()
-        };
-        let up = with(Health::Up);
-        if up.is_empty() { with(Health::Suspect) } else { up }
+    /// What the meetings on `server` amount to, reservations included.
+    pub fn load(&self, server: ServerId) -> Load {
+        self.meetings.load(server)
     }
 
-    fn place(&mut self, tried: &[ServerId]) -> Option<ServerId> {
-        let candidates = self.candidates(tried);
-        self.placement.choose(&candidates)
+    /// The last decisions and their reasons.
+    pub fn explanations(&self) -> &Explanations {
+        &self.explanations
+    }
+
+    /// What was learned of the sizes of meetings.
+    pub fn sizes(&self) -> &Sizes {
+        self.foresight.sizes()
+    }
+
+    /// Takes in sizes that were learned before a restart.
+    pub fn import_sizes(&mut self, records: SizeRecords, now: Moment) {
+        self.foresight.sizes_mut().import(records, now);
+    }
+
+    /// What operators set; probes do not care, new meetings do.
+    pub fn set_mode(&mut self, server: ServerId, mode: Mode) {
+        if let Some(member) = self.members.get_mut(&server) {
+            member.mode = mode;
+        }
     }
 
     /// Whether the meetings of `server` count as lost: it has been `Down` for too long without a break, or
@@ -139,28 +159,49 @@ pub(crate) mod testing {
     use crate::bbb::meetings::SeenMeeting;
     use crate::bbb::secret::Secret;
     use crate::bbb::url::ApiUrl;
-    use crate::cluster::placement::RoundRobin;
+    use crate::cluster::placement::Policy;
+    use crate::cluster::placement::capacity::Capacity;
     use crate::cluster::server::ServerName;
 
     pub(crate) const TENANT: TenantId = TenantId::DEFAULT;
 
-    pub(crate) fn spec(name: &str) -> Arc<ServerSpec> {
-        Arc::new(ServerSpec {
+    pub(crate) fn spec(name: &str) -> ServerSpec {
+        ServerSpec {
             name: ServerName::new(name).unwrap(),
             url: ApiUrl::parse(&format!("http://{name}.test")).unwrap(),
             secret: Secret::new(name).unwrap(),
             algorithm: Algorithm::Sha256,
             weight: 1.0,
-        })
+            capacity: Capacity::default(),
+            tags: Vec::new(),
+        }
+    }
+
+    pub(crate) fn rules() -> Rules {
+        Rules {
+            hysteresis: Hysteresis { down_after: 3, up_after: 2 },
+            failover_after: Some(Duration::from_secs(180)),
+            slow_start: Duration::from_secs(300),
+            all_tagged_open: true,
+            weights: Weights::default(),
+        }
+    }
+
+    /// These servers, `Up` and empty at moment 1; server 0 is the first.
+    pub(crate) fn of(specs: Vec<ServerSpec>, policy: Policy, rules: Rules) -> Cluster {
+        let mut cluster = Cluster::new(rules, policy.placement(1.0));
+        for spec in specs {
+            let server = cluster.add_server(Arc::new(spec), Moment(0));
+            cluster.observe(server, &[], Moment(0), Moment(1));
+        }
+        cluster
     }
 
     /// `count` servers that nobody has asked yet.
     pub(crate) fn unknown(count: u32) -> Cluster {
-        let hysteresis = Hysteresis { down_after: 3, up_after: 2 };
-        let rules = Rules { hysteresis, failover_after: Some(Duration::from_secs(180)) };
-        let mut cluster = Cluster::new(rules, Box::new(RoundRobin::default()));
+        let mut cluster = Cluster::new(rules(), Policy::RoundRobin.placement(1.0));
         for number in 1..=count {
-            cluster.add_server(spec(&format!("bbb{number}")), Moment(0));
+            cluster.add_server(Arc::new(spec(&format!("bbb{number}"))), Moment(0));
         }
         cluster
     }
@@ -185,6 +226,9 @@ pub(crate) mod testing {
             internal: InternalId::new(internal).unwrap(),
             create_time_ms: Some(17),
             people: 3,
+            voice: 0,
+            listeners: 0,
+            cameras: 0,
             parent: None,
         }
     }

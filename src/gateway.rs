@@ -34,6 +34,7 @@ use crate::bbb::reply::Reply;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
+use crate::cluster::wish::Wish;
 use crate::config::settings::{ServerSettings, Settings, Timeouts};
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
@@ -118,8 +119,9 @@ impl Gateway {
         let decision = route::decide(&self.state.cluster(), tenant, &call);
         match decision {
             Decision::Reply(reply) => Ok(Some(reply)),
-            Decision::Redirect(location) => {
-                request::redirect(session, &location).await?;
+            Decision::Redirect(to) => {
+                self.state.joined(tenant, &to.meeting);
+                request::redirect(session, &to.location).await?;
                 Ok(None)
             }
             Decision::FanOut(what) => Ok(Some(self.fan_out(what, &call).await)),
@@ -137,11 +139,11 @@ impl Gateway {
                     Some(Errand::new(tenant, call, meeting, to, has_body, Create::No));
                 Ok(None)
             }
-            Decision::Place(id) => {
+            Decision::Place(id, wish) => {
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                Ok(match self.create(tenant, call, id, has_body).await {
+                Ok(match self.create(tenant, call, id, &wish, has_body).await {
                     Ok(errand) => {
                         exchange.errand = Some(errand);
                         None
@@ -158,13 +160,15 @@ impl Gateway {
         tenant: TenantId,
         call: Call,
         id: MeetingId,
+        wish: &Wish,
         has_body: bool,
     ) -> std::result::Result<Errand, Fault> {
-        let turn = self.state.claim(tenant, &id, self.timeouts.create).await;
+        let turn = self.state.claim(tenant, &id, wish, self.timeouts.create).await;
         let (server, create) = match turn {
             Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
             Turn::Repeat(server) => (server, Create::Repeated),
             Turn::Unavailable => return Err(Fault::no_server()),
+            Turn::TagUnavailable => return Err(Fault::tag_unavailable(wish.tags.text())),
             Turn::Timeout => return Err(Fault::create_failed()),
         };
         let spec = self.usable(server).ok_or(Fault::create_failed())?;

@@ -12,4 +12,5 @@ pub mod recording;
 pub mod route;
 pub mod services;
 pub mod state;
+pub mod store;
 pub mod tenant;

@@ -12,7 +12,9 @@ use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::reply::Reply;
 use crate::cluster::Cluster;
 use crate::cluster::health::Health;
+use crate::cluster::placement::tags::TagWish;
 use crate::cluster::server::{Mode, ServerId, ServerSpec};
+use crate::cluster::wish::Wish;
 use crate::recording::id::RecordId;
 use crate::recording::track;
 use crate::route::outgoing::join_location;
@@ -22,16 +24,25 @@ use crate::route::outgoing::join_location;
 pub enum Decision {
     /// Answer this.
     Reply(Reply),
-    /// Send the browser there with a 302 that nobody may keep.
-    Redirect(String),
+    /// Send the browser there with a 302 that nobody may keep, and count who comes.
+    Redirect(Redirect),
     /// Send the call to this server and its answer to the client.
     Forward(Forward),
-    /// Find the meeting's server or place the meeting, then forward.
-    Place(MeetingId),
+    /// Find the meeting's server or place the meeting as wished, then forward.
+    Place(MeetingId, Wish),
     /// Find the server that has the recording, then forward.
     OfRecording(RecordId),
     /// Ask all servers and answer with what they have together.
     FanOut(FanOut),
+}
+
+/// Where a browser goes.
+#[derive(Debug, Clone)]
+pub struct Redirect {
+    /// The URL, with its checksum: a credential.
+    pub location: String,
+    /// The meeting it leads to.
+    pub meeting: MeetingId,
 }
 
 /// Where a call goes.
@@ -107,7 +118,7 @@ pub fn decide(cluster: &Cluster, tenant: TenantId, call: &Call) -> Decision {
     }
     match call.meeting_id() {
         None => refuse(call, &Fault::meeting_id_missing()),
-        Some(id) if *name == CallName::Create => Decision::Place(id),
+        Some(id) if *name == CallName::Create => Decision::Place(id, wish(call)),
         Some(id) => about_meeting(cluster, tenant, call, id),
     }
 }
@@ -123,9 +134,20 @@ fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId
         return refuse(call, &unreachable(call));
     }
     if *call.name() == CallName::Join {
-        return Decision::Redirect(join_location(call, &member.spec));
+        let location = join_location(call, &member.spec);
+        return Decision::Redirect(Redirect { location, meeting: id });
     }
     Decision::Forward(Forward { server: meeting.server, spec: member.spec.clone(), meeting: id })
+}
+
+/// What a create says about the meeting it wants. A hint that is no number is none.
+fn wish(call: &Call) -> Wish {
+    let size_hint = call.param("meta_bbb-meeting-size-hint");
+    let tags = call.param("meta_server-tag");
+    Wish {
+        size_hint: size_hint.and_then(|hint| hint.trim().parse().ok()),
+        tags: tags.map_or_else(TagWish::default, |tags| TagWish::parse(&tags)),
+    }
 }
 
 /// BBB's own failure for that call; a join gets Scalelite's (`scalelite.md` JO2).
@@ -192,9 +214,12 @@ mod tests {
     fn shown(decision: Decision) -> String {
         match decision {
             Decision::Reply(reply) => reply.key.unwrap_or("success").to_owned(),
-            Decision::Redirect(location) => location.split_once("&checksum").unwrap().0.to_owned(),
+            Decision::Redirect(to) => to.location.split_once("&checksum").unwrap().0.to_owned(),
             Decision::Forward(forward) => format!("to {}", forward.spec.name),
-            Decision::Place(_) => "place".to_owned(),
+            Decision::Place(_, wish) => match (wish.size_hint, wish.tags.text()) {
+                (None, "") => "place".to_owned(),
+                (hint, tags) => format!("place {hint:?} {tags}"),
+            },
             Decision::OfRecording(id) => format!("to the server of {id}"),
             Decision::FanOut(what) => format!("{what:?}"),
         }
@@ -239,6 +264,9 @@ mod tests {
     fn creates_are_placed_and_lists_are_asked_everywhere() {
         check(Health::Down, "create", "meetingID=m", "place");
         check(Health::Up, "create", "name=n", "missingParamMeetingID");
+        let wish = "meetingID=m&meta_bbb-meeting-size-hint=30&meta_server-tag=a%3Bb!";
+        check(Health::Up, "create", wish, "place Some(30) a;b");
+        check(Health::Up, "create", "meetingID=m&meta_bbb-meeting-size-hint=-5", "place");
         check(Health::Up, "getMeetings", "", "Meetings");
         check(Health::Up, "getRecordings", "meetingID=m", "Recordings");
         check(Health::Up, "publishRecordings", "recordID=r", "RecordingChange");

@@ -18,7 +18,9 @@ use crate::cluster::health::Change;
 use crate::cluster::meetings::ClaimId;
 use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
+use crate::cluster::placement::explain::Explanation;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::cluster::wish::Wish;
 use crate::recording::owners::Owners;
 
 /// About 20 MB at most.
@@ -52,6 +54,8 @@ pub enum Turn {
     Repeat(ServerId),
     /// No server may take a new meeting.
     Unavailable,
+    /// No server that may has a tag that was insisted on.
+    TagUnavailable,
     /// Another create of the same ID took longer than this one may wait.
     Timeout,
 }
@@ -90,11 +94,12 @@ impl State {
         self: &Arc<Self>,
         tenant: TenantId,
         id: &MeetingId,
+        wish: &Wish,
         patience: Duration,
     ) -> Turn {
         let waiting = async {
             loop {
-                let mut outcome = match self.try_claim(tenant, id) {
+                let mut outcome = match self.try_claim(tenant, id, wish) {
                     Ok(turn) => return turn,
                     Err(outcome) => outcome,
                 };
@@ -109,15 +114,20 @@ impl State {
         self: &Arc<Self>,
         tenant: TenantId,
         id: &MeetingId,
+        wish: &Wish,
     ) -> Result<Turn, watch::Receiver<()>> {
         let mut cluster = self.cluster();
-        match cluster.claim(tenant, id, self.now()) {
+        match cluster.claim(tenant, id, wish, self.now()) {
             Claim::Existing(server) => Ok(Turn::Repeat(server)),
             Claim::Unavailable => Ok(Turn::Unavailable),
+            Claim::TagUnavailable => Ok(Turn::TagUnavailable),
             Claim::Won(claim, server) => {
                 let (told, outcome) = watch::channel(());
                 // Under the cluster's lock, so that nobody is told to wait for a claim that is not here yet.
                 self.outcomes.lock().insert(claim, outcome);
+                let why = cluster.explanations().last().cloned();
+                drop(cluster);
+                log_decision(why.as_ref());
                 let state = self.clone();
                 Ok(Turn::Make(ClaimGuard {
                     state,
@@ -133,6 +143,12 @@ impl State {
                 None => Err(watch::channel(()).1),
             },
         }
+    }
+
+    /// Somebody was sent to a meeting.
+    pub fn joined(&self, tenant: TenantId, id: &MeetingId) {
+        let now = self.now();
+        self.cluster().joined(tenant, id, now);
     }
 
     /// A server listed its meetings; `asked` is when it was asked.
@@ -187,6 +203,13 @@ impl State {
     }
 }
 
+/// The line that tells an operator why a meeting is where it is.
+fn log_decision(why: Option<&Explanation>) {
+    if let Some(why) = why {
+        log::info!("meeting placed; {why}");
+    }
+}
+
 /// The claim on an ID, held by one create. Whatever happens to that create, the claim ends with it: untold, a
 /// claim of which nothing was sent is released, one that was sent leaves the meeting in doubt.
 pub struct ClaimGuard {
@@ -213,7 +236,12 @@ impl ClaimGuard {
     /// This server certainly made nothing: the next one, if there is one that was not tried.
     pub fn next_server(&mut self) -> Option<ServerId> {
         self.sent = false;
-        let next = self.state.cluster().move_claim(self.claim)?;
+        let now = self.state.now();
+        let mut cluster = self.state.cluster();
+        let next = cluster.move_claim(self.claim, now)?;
+        let why = cluster.explanations().last().cloned();
+        drop(cluster);
+        log_decision(why.as_ref());
         self.server = next;
         Some(next)
     }
@@ -255,7 +283,10 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(5);
 
     async fn guard(state: &Arc<State>) -> ClaimGuard {
-        let Turn::Make(guard) = state.claim(TENANT, &id("m"), PATIENCE).await else { panic!() };
+        let Turn::Make(guard) = state.claim(TENANT, &id("m"), &Wish::default(), PATIENCE).await
+        else {
+            panic!()
+        };
         guard
     }
 
@@ -267,7 +298,9 @@ mod tests {
         let waiting: Vec<_> = (0..200)
             .map(|_| {
                 let state = state.clone();
-                tokio::spawn(async move { state.claim(TENANT, &id("m"), PATIENCE).await })
+                tokio::spawn(async move {
+                    state.claim(TENANT, &id("m"), &Wish::default(), PATIENCE).await
+                })
             })
             .collect();
         tokio::task::yield_now().await;
@@ -283,7 +316,7 @@ mod tests {
     async fn patience_ends() {
         let state = state();
         let _guard = guard(&state).await;
-        let turn = state.claim(TENANT, &id("m"), Duration::from_millis(1)).await;
+        let turn = state.claim(TENANT, &id("m"), &Wish::default(), Duration::from_millis(1)).await;
         assert!(matches!(turn, Turn::Timeout));
     }
 
@@ -296,7 +329,7 @@ mod tests {
         let server = sent.server();
         sent.sending();
         drop(sent);
-        let turn = state.claim(TENANT, &id("m"), PATIENCE).await;
+        let turn = state.claim(TENANT, &id("m"), &Wish::default(), PATIENCE).await;
         assert!(matches!(turn, Turn::Repeat(at) if at == server));
         assert_eq!(state.cluster().open_claims(), 0);
     }

@@ -85,6 +85,12 @@ impl Fault {
         Self::new("internalError", "Could not find any available servers.")
     }
 
+    /// No server has a tag that a create insists on, `tags` (`scalelite.md` CR3).
+    pub fn tag_unavailable(tags: &str) -> Self {
+        let message = format!("There is no available server with the required tag={tags}.");
+        Self { key: "serverTagUnavailable", message: Cow::Owned(message) }
+    }
+
     /// The server of a create did not give a usable answer.
     pub fn create_failed() -> Self {
         Self::new("internalError", "Unable to create meeting on server.")

@@ -18,6 +18,12 @@ pub struct SeenMeeting {
     pub create_time_ms: Option<u64>,
     /// People online.
     pub people: u32,
+    /// Of them, with a microphone channel.
+    pub voice: u32,
+    /// Of them, with audio that only listens.
+    pub listeners: u32,
+    /// Published cameras.
+    pub cameras: u32,
     /// The internal ID of the parent, for breakout rooms.
     pub parent: Option<InternalId>,
 }
@@ -30,6 +36,9 @@ const WANTED: Wanted = Wanted {
         "internalMeetingID",
         "createTime",
         "participantCount",
+        "voiceParticipantCount",
+        "listenerCount",
+        "videoCount",
         "parentMeetingID",
         "breakout/parentMeetingID",
         "isBreakout",
@@ -69,13 +78,19 @@ fn seen(bytes: Range<usize>, fields: &Fields) -> Option<SeenMeeting> {
         .find_map(|name| fields.text(name))
         .filter(|_| fields.is_true("isBreakout"))
         .and_then(InternalId::new);
-    let people = fields.number("participantCount").unwrap_or(0);
+    let count = |name: &str| {
+        let count = fields.number(name).unwrap_or(0);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    };
     Some(SeenMeeting {
         bytes,
         id: MeetingId::new(fields.text("meetingID")?)?,
         internal: InternalId::new(fields.text("internalMeetingID")?)?,
         create_time_ms: fields.number("createTime"),
-        people: u32::try_from(people).unwrap_or(u32::MAX),
+        people: count("participantCount"),
+        voice: count("voiceParticipantCount"),
+        listeners: count("listenerCount"),
+        cameras: count("videoCount"),
         parent,
     })
 }
@@ -88,7 +103,8 @@ mod tests {
     fn meetings_and_breakouts_are_read() {
         let body = b"<response><returncode>SUCCESS</returncode><meetings>\
             <meeting><meetingID>a</meetingID><internalMeetingID>i-1</internalMeetingID><createTime>17</createTime>\
-            <participantCount>1,024</participantCount><isBreakout>false</isBreakout></meeting>\
+            <participantCount>1,024</participantCount><listenerCount>1000</listenerCount>\
+            <voiceParticipantCount>24</voiceParticipantCount><videoCount>7</videoCount><isBreakout>false</isBreakout></meeting>\
             <meeting><meetingID>b</meetingID><internalMeetingID>i-2</internalMeetingID><isBreakout>true</isBreakout>\
             <parentMeetingID>i-1</parentMeetingID></meeting>\
             <meeting><meetingID>no internal</meetingID></meeting>\
@@ -96,6 +112,9 @@ mod tests {
         let meetings = read(body).unwrap();
         assert_eq!(meetings.len(), 2);
         assert_eq!((meetings[0].people, meetings[0].create_time_ms), (1024, Some(17)));
+        let first = &meetings[0];
+        assert_eq!((first.voice, first.listeners, first.cameras), (24, 1000, 7));
+        assert_eq!((meetings[1].people, meetings[1].cameras), (0, 0));
         assert_eq!(meetings[0].parent, None);
         assert_eq!(meetings[1].parent, InternalId::new("i-1"));
     }

@@ -8,9 +8,12 @@ use std::collections::HashMap;
 
 use crate::bbb::id::{InternalId, MeetingId, TenantId};
 use crate::cluster::Cluster;
+use crate::cluster::attendance::Attendance;
 use crate::cluster::meetings::{ClaimId, Key, Meeting, Stage};
 use crate::cluster::moment::Moment;
+use crate::cluster::place::Seat;
 use crate::cluster::server::ServerId;
+use crate::cluster::wish::Wish;
 
 /// What a create may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub enum Claim {
     Wait(ClaimId),
     /// No server may take a new meeting.
     Unavailable,
+    /// No server that may has a tag that was insisted on.
+    TagUnavailable,
 }
 
 /// What a server said about a meeting it made or has.
@@ -40,16 +45,17 @@ pub(crate) struct Claims {
     next: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Open {
     key: Key,
+    wish: Wish,
     tried: Vec<ServerId>,
 }
 
 impl Cluster {
     /// Finds the meeting's server or claims the ID on a newly chosen one; decision and reservation are one
     /// step.
-    pub fn claim(&mut self, tenant: TenantId, id: &MeetingId, now: Moment) -> Claim {
+    pub fn claim(&mut self, tenant: TenantId, id: &MeetingId, wish: &Wish, now: Moment) -> Claim {
         let key = Key { tenant, id: id.clone() };
         if let Some(meeting) = self.meetings.find(&key) {
             if let Stage::Claimed(by) = meeting.stage {
@@ -59,17 +65,26 @@ impl Cluster {
                 return Claim::Existing(meeting.server);
             }
         }
-        let Some(server) = self.place(&[]) else { return Claim::Unavailable };
+        let prior = self.foresight.prior(&key, wish.size_hint, now);
+        let attendance = Attendance::beginning(prior, now);
+        let share = self.foresight.share(&attendance, false, now);
+        let seat = Seat { key: &key, tags: &wish.tags, prior, share, tried: &[] };
+        let Some(server) = self.place(&seat, now) else {
+            let tags = wish.tags.is_required();
+            return if tags { Claim::TagUnavailable } else { Claim::Unavailable };
+        };
         let claim = ClaimId(self.claims.next);
         self.claims.next += 1;
-        self.claims.open.insert(claim, Open { key: key.clone(), tried: vec![server] });
+        let open = Open { key: key.clone(), wish: wish.clone(), tried: vec![server] };
+        self.claims.open.insert(claim, open);
         self.meetings.put(Meeting {
             key,
             server,
             stage: Stage::Claimed(claim),
             internal: None,
             create_time_ms: None,
-            people: 0,
+            attendance,
+            share,
             parent: None,
             confirmed: now,
             absences: 0,
@@ -79,12 +94,14 @@ impl Cluster {
 
     /// The claim's server certainly made nothing: the next server to try, none twice. `None`: all were
     /// tried; the claim stays open and must be released.
-    pub fn move_claim(&mut self, claim: ClaimId) -> Option<ServerId> {
-        let tried = self.claims.open.get(&claim)?.tried.clone();
-        let server = self.place(&tried)?;
-        let open = self.claims.open.get_mut(&claim)?;
-        open.tried.push(server);
-        self.meetings.change(&open.key, |meeting| meeting.server = server);
+    pub fn move_claim(&mut self, claim: ClaimId, now: Moment) -> Option<ServerId> {
+        let Open { key, wish, tried } = self.claims.open.get(&claim)?.clone();
+        let share = self.meetings.find(&key)?.share;
+        let prior = self.foresight.prior(&key, wish.size_hint, now);
+        let seat = Seat { key: &key, tags: &wish.tags, prior, share, tried: &tried };
+        let server = self.place(&seat, now)?;
+        self.claims.open.get_mut(&claim)?.tried.push(server);
+        self.meetings.change(&key, |meeting| meeting.server = server);
         Some(server)
     }
 
@@ -136,12 +153,42 @@ impl Cluster {
     }
 
     fn confirm(&mut self, key: &Key, made: Made, now: Moment) {
+        self.reborn(key, made.internal.as_ref(), now);
         self.meetings.change(key, |meeting| {
             meeting.stage = Stage::Running;
             meeting.confirmed = now;
             meeting.absences = 0;
             meeting.internal = made.internal.or(meeting.internal.take());
             meeting.create_time_ms = made.create_time_ms.or(meeting.create_time_ms);
+        });
+    }
+
+    /// Begins the attendance anew if the server now has another incarnation, and learns from the one before.
+    pub(crate) fn reborn(&mut self, key: &Key, internal: Option<&InternalId>, now: Moment) {
+        let Some(meeting) = self.meetings.find(key) else { return };
+        let (Some(before), Some(after)) = (&meeting.internal, internal) else { return };
+        if before == after || meeting.parent.is_some() {
+            return;
+        }
+        let key = meeting.key.clone();
+        self.foresight.learn(meeting, now);
+        let attendance = Attendance::beginning(self.foresight.prior(&key, None, now), now);
+        let share = self.foresight.share(&attendance, false, now);
+        self.meetings.change(&key, |meeting| {
+            meeting.attendance = attendance;
+            meeting.share = share;
+        });
+    }
+
+    /// Somebody was sent to the meeting: counts at once, not only when a poll shows it.
+    pub fn joined(&mut self, tenant: TenantId, id: &MeetingId, now: Moment) {
+        let Some(meeting) = self.find(tenant, id) else { return };
+        let key = meeting.key.clone();
+        let foresight = &self.foresight;
+        self.meetings.change(&key, |meeting| {
+            meeting.attendance.join(now);
+            let is_room = meeting.parent.is_some();
+            meeting.share = foresight.share(&meeting.attendance, is_room, now);
         });
     }
 
@@ -165,28 +212,34 @@ mod tests {
     #[test]
     fn one_create_claims_and_the_others_wait_for_it() {
         let mut cluster = up(2);
-        let (claim, server) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
-        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(2)), Claim::Wait(claim));
+        let (claim, server) = won(cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(2)));
+        assert_eq!(
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(2)),
+            Claim::Wait(claim)
+        );
         cluster.settle(claim, Made::default(), Moment(3));
-        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(4)), Claim::Existing(server));
+        assert_eq!(
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(4)),
+            Claim::Existing(server)
+        );
         assert_eq!(cluster.open_claims(), 0);
     }
 
     #[test]
     fn a_released_claim_leaves_nothing() {
         let mut cluster = up(1);
-        let (claim, _) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        let (claim, _) = won(cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(2)));
         cluster.release(claim);
         assert_eq!((cluster.meetings().count(), cluster.open_claims()), (0, 0));
-        won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        won(cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(2)));
     }
 
     #[test]
     fn a_claim_tries_each_server_once() {
         let mut cluster = up(3);
-        let (claim, first) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        let (claim, first) = won(cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(2)));
         let mut tried = vec![first];
-        while let Some(next) = cluster.move_claim(claim) {
+        while let Some(next) = cluster.move_claim(claim, Moment(2)) {
             assert!(!tried.contains(&next));
             assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, next);
             tried.push(next);
@@ -198,12 +251,15 @@ mod tests {
     #[test]
     fn a_doubtful_meeting_stays_with_its_server() {
         let mut cluster = up(2);
-        let (claim, server) = won(cluster.claim(TENANT, &id("m"), Moment(2)));
+        let (claim, server) = won(cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(2)));
         cluster.doubt(claim, Moment(3));
         for _ in 0..5 {
             cluster.failed(server, Moment(4));
         }
-        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(5)), Claim::Existing(server));
+        assert_eq!(
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(5)),
+            Claim::Existing(server)
+        );
     }
 
     #[test]
@@ -213,22 +269,34 @@ mod tests {
         for _ in 0..3 {
             cluster.failed(ServerId(0), Moment(1_000));
         }
-        let claim = cluster.claim(TENANT, &id("m"), Moment(180_999));
+        let claim = cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(180_999));
         assert_eq!(claim, Claim::Existing(ServerId(0)));
-        let (_, server) = won(cluster.claim(TENANT, &id("m"), Moment(181_000)));
+        let (_, server) = won(cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(181_000)));
         assert_eq!(server, ServerId(1));
     }
 
     #[test]
     fn suspect_servers_are_used_only_if_none_is_up_and_unknown_ones_never() {
         let mut cluster = unknown(2);
-        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(1)), Claim::Unavailable);
+        assert_eq!(
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(1)),
+            Claim::Unavailable
+        );
         cluster.observe(ServerId(0), &[], Moment(1), Moment(1));
         cluster.failed(ServerId(0), Moment(2));
-        assert_eq!(won(cluster.claim(TENANT, &id("a"), Moment(3))).1, ServerId(0));
+        assert_eq!(
+            won(cluster.claim(TENANT, &id("a"), &Wish::default(), Moment(3))).1,
+            ServerId(0)
+        );
         cluster.observe(ServerId(1), &[], Moment(3), Moment(3));
-        assert_eq!(won(cluster.claim(TENANT, &id("b"), Moment(4))).1, ServerId(1));
-        assert_eq!(won(cluster.claim(TENANT, &id("c"), Moment(4))).1, ServerId(1));
+        assert_eq!(
+            won(cluster.claim(TENANT, &id("b"), &Wish::default(), Moment(4))).1,
+            ServerId(1)
+        );
+        assert_eq!(
+            won(cluster.claim(TENANT, &id("c"), &Wish::default(), Moment(4))).1,
+            ServerId(1)
+        );
     }
 
     #[test]

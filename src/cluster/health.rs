@@ -41,6 +41,7 @@ pub struct Hysteresis {
 pub struct Pulse {
     health: Health,
     since: Moment,
+    back: Moment,
     failures: u32,
     successes: u32,
     ever_seen: bool,
@@ -58,7 +59,14 @@ pub struct Change {
 impl Pulse {
     /// Of a server nobody has asked yet: `Down` until its first good answer.
     pub fn unknown(now: Moment) -> Self {
-        Self { health: Health::Down, since: now, failures: 0, successes: 0, ever_seen: false }
+        Self {
+            health: Health::Down,
+            since: now,
+            back: now,
+            failures: 0,
+            successes: 0,
+            ever_seen: false,
+        }
     }
 
     /// The health now.
@@ -69,6 +77,11 @@ impl Pulse {
     /// Since when it has been that.
     pub fn since(&self) -> Moment {
         self.since
+    }
+
+    /// Since when it has not been `Down`; meaningless while it is.
+    pub fn back(&self) -> Moment {
+        self.back
     }
 
     /// Whether the server has ever answered.
@@ -105,6 +118,9 @@ impl Pulse {
         let from = std::mem::replace(&mut self.health, to);
         (from != to).then(|| {
             self.since = now;
+            if from == Health::Down {
+                self.back = now;
+            }
             Change { from, to }
         })
     }
@@ -160,5 +176,19 @@ mod tests {
             let _ = pulse.bad(RULE, Moment(at));
         }
         assert_eq!(pulse.since(), Moment(13));
+    }
+    #[test]
+    fn a_hiccup_does_not_count_as_coming_back() {
+        let mut pulse = Pulse::unknown(Moment(0));
+        let _ = pulse.good(RULE, Moment(10));
+        let _ = pulse.bad(RULE, Moment(20));
+        let _ = pulse.good(RULE, Moment(30));
+        assert_eq!((pulse.since(), pulse.back()), (Moment(30), Moment(10)));
+        for at in 40..43 {
+            let _ = pulse.bad(RULE, Moment(at));
+        }
+        let _ = pulse.good(RULE, Moment(50));
+        let _ = pulse.good(RULE, Moment(60));
+        assert_eq!(pulse.back(), Moment(60));
     }
 }

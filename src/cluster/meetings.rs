@@ -1,10 +1,12 @@
 //! The table of meetings: which server each lives on. Found by external or internal ID in one step, listed
-//! by server. Knows no rules; `cluster` and its other modules decide what goes in and out.
+//! by server, and summed up by server. Knows no rules; `cluster` and its other modules decide what goes in and out.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::bbb::id::{InternalId, MeetingId, TenantId};
+use crate::cluster::attendance::Attendance;
 use crate::cluster::moment::Moment;
+use crate::cluster::placement::cost::{Load, Share};
 use crate::cluster::server::ServerId;
 
 /// What a meeting is known by.
@@ -46,8 +48,10 @@ pub struct Meeting {
     pub internal: Option<InternalId>,
     /// When its server made it, in the server's milliseconds.
     pub create_time_ms: Option<u64>,
-    /// People seen in it at the last poll.
-    pub people: u32,
+    /// Who is in it.
+    pub attendance: Attendance,
+    /// What it adds to its server's load; whoever changes what that follows from sets it anew.
+    pub share: Share,
     /// The meeting it is a breakout room of.
     pub parent: Option<InternalId>,
     /// When the server last confirmed that it exists, or it was claimed. Answers that were asked for
@@ -68,6 +72,8 @@ pub struct Meetings {
     by_key: HashMap<Key, Row>,
     by_internal: HashMap<InternalId, Row>,
     by_server: HashMap<ServerId, HashSet<Row>>,
+    /// The sum of the shares by server, so that placing costs nothing per meeting. Server numbers are dense.
+    loads: Vec<Load>,
     next: u64,
 }
 
@@ -101,18 +107,22 @@ impl Meetings {
             self.by_internal.insert(internal.clone(), row);
         }
         self.by_server.entry(meeting.server).or_default().insert(row);
+        self.load_mut(meeting.server).add(&meeting.share);
         self.rows.insert(row, meeting);
     }
 
     /// Changes the meeting of `key` and keeps the look-ups true.
     pub fn change(&mut self, key: &Key, change: impl FnOnce(&mut Meeting)) {
-        let Some(meeting) = self.by_key.get(key).and_then(|row| self.rows.get_mut(row)) else {
-            return;
-        };
+        let Some(row) = self.by_key.get(key).copied() else { return };
+        let Some(meeting) = self.rows.get_mut(&row) else { return };
         let mut changed = meeting.clone();
         change(&mut changed);
         if (changed.server, &changed.internal) == (meeting.server, &meeting.internal) {
-            *meeting = changed;
+            let (server, share) = (changed.server, changed.share);
+            let before = std::mem::replace(meeting, changed).share;
+            let load = self.load_mut(server);
+            load.take(&before);
+            load.add(&share);
         } else {
             // `put` takes the old row out by what it still says.
             self.put(changed);
@@ -131,7 +141,21 @@ impl Meetings {
         if let Some(rows) = self.by_server.get_mut(&meeting.server) {
             rows.remove(&row);
         }
+        self.load_mut(meeting.server).take(&meeting.share);
         Some(meeting)
+    }
+
+    /// What the meetings on `server` amount to.
+    pub fn load(&self, server: ServerId) -> Load {
+        self.loads.get(server.0 as usize).copied().unwrap_or_default()
+    }
+
+    fn load_mut(&mut self, server: ServerId) -> &mut Load {
+        let index = server.0 as usize;
+        if self.loads.len() <= index {
+            self.loads.resize(index + 1, Load::default());
+        }
+        &mut self.loads[index]
     }
 
     /// The meetings on `server`, in no order.
@@ -158,6 +182,11 @@ impl Meetings {
         for (row, meeting) in &self.rows {
             assert_eq!(self.by_key.get(&meeting.key), Some(row));
             assert!(self.by_server[&meeting.server].contains(row));
+        }
+        for server in (0..self.loads.len()).map(|server| ServerId(server as u32)) {
+            let mut sum = Load::default();
+            self.on(server).for_each(|meeting| sum.add(&meeting.share));
+            assert_eq!(self.load(server), sum);
         }
         for (internal, row) in &self.by_internal {
             assert_eq!(self.rows[row].internal.as_ref(), Some(internal));

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use crate::bbb::id::{InternalId, MeetingId, TenantId};
 use crate::bbb::meetings::SeenMeeting;
 use crate::cluster::Cluster;
+use crate::cluster::attendance::Attendance;
 use crate::cluster::health::{Change, Health};
 use crate::cluster::meetings::{Key, Meeting, Stage};
 use crate::cluster::moment::Moment;
@@ -27,6 +28,14 @@ pub struct Observed {
     pub doubled: Vec<InternalId>,
 }
 
+/// When a list was asked for and when it came, and whether it is the first of its server.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    asked: Moment,
+    now: Moment,
+    first: bool,
+}
+
 impl Cluster {
     /// `server` listed its meetings in an answer to a question asked at `asked`.
     pub fn observe(
@@ -39,14 +48,14 @@ impl Cluster {
         let mut observed = Observed::default();
         let rule = self.rules.hysteresis;
         let Some(member) = self.members.get_mut(&server) else { return observed };
+        // What runs on a server that nobody has asked yet may have begun at any time.
+        let first = !member.pulse.was_ever_seen();
         observed.change = member.pulse.good(rule, now);
-        // People in a breakout room usually stay online in its parent: counted once.
-        let rooms = seen.iter().filter(|meeting| meeting.parent.is_none());
-        member.people = rooms.map(|meeting| meeting.people).fold(0, u32::saturating_add);
+        let times = Times { asked, now, first };
         let mut present = HashSet::with_capacity(seen.len());
         for meeting in seen {
             let key = self.key_of(meeting);
-            self.see(server, &key, meeting, now, &mut observed);
+            self.see(server, &key, meeting, times, &mut observed);
             present.insert(key);
         }
         let missing: Vec<Key> = self
@@ -56,7 +65,7 @@ impl Cluster {
             .map(|meeting| meeting.key.clone())
             .collect();
         for key in missing {
-            observed.gone += usize::from(self.miss(&key, server, asked));
+            observed.gone += usize::from(self.miss(&key, server, asked, now));
         }
         observed
     }
@@ -75,14 +84,14 @@ impl Cluster {
         server: ServerId,
         key: &Key,
         seen: &SeenMeeting,
-        now: Moment,
+        times: Times,
         observed: &mut Observed,
     ) {
         let known = self.meetings.find(key).map(|known| (known.server, known.stage));
         match known {
             None => observed.adopted += 1,
             Some((at, stage)) if at == server => {
-                self.refresh(key, stage, seen, now);
+                self.refresh(key, stage, seen, times);
                 return;
             }
             // A create under way keeps its claim; its outcome, or the next poll, settles this.
@@ -94,23 +103,36 @@ impl Cluster {
             // Known only as perhaps, or on a server that does not answer: the one that shows it has it.
             Some(_) => {}
         }
+        let Times { asked, now, first } = times;
+        let mut attendance = if first || seen.parent.is_some() {
+            Attendance::default()
+        } else {
+            Attendance::beginning(self.foresight.prior(key, None, now), now)
+        };
+        attendance.polled(seen, asked, now);
+        let share = self.foresight.share(&attendance, seen.parent.is_some(), now);
         self.meetings.put(Meeting {
             key: key.clone(),
             server,
             stage: Stage::Running,
             internal: Some(seen.internal.clone()),
             create_time_ms: seen.create_time_ms,
-            people: seen.people,
+            attendance,
+            share,
             parent: seen.parent.clone(),
             confirmed: now,
             absences: 0,
         });
     }
 
-    fn refresh(&mut self, key: &Key, stage: Stage, seen: &SeenMeeting, now: Moment) {
+    fn refresh(&mut self, key: &Key, stage: Stage, seen: &SeenMeeting, times: Times) {
+        let Times { asked, now, .. } = times;
+        self.reborn(key, Some(&seen.internal), now);
+        let foresight = &self.foresight;
         self.meetings.change(key, |meeting| {
             let same = meeting.internal.as_ref() == Some(&seen.internal);
-            meeting.people = seen.people;
+            meeting.attendance.polled(seen, asked, now);
+            meeting.share = foresight.share(&meeting.attendance, seen.parent.is_some(), now);
             meeting.absences = 0;
             meeting.confirmed = now;
             meeting.internal = Some(seen.internal.clone());
@@ -131,7 +153,7 @@ impl Cluster {
     }
 
     /// `server`, asked at `asked`, answered that it does not have the meeting. True if it is gone now.
-    fn miss(&mut self, key: &Key, server: ServerId, asked: Moment) -> bool {
+    fn miss(&mut self, key: &Key, server: ServerId, asked: Moment, now: Moment) -> bool {
         let Some(meeting) = self.meetings.find(key) else { return false };
         if meeting.server != server || meeting.confirmed >= asked {
             return false;
@@ -143,7 +165,9 @@ impl Cluster {
         };
         let key = meeting.key.clone();
         if gone {
-            self.meetings.remove(&key);
+            if let Some(meeting) = self.meetings.remove(&key) {
+                self.foresight.learn(&meeting, now);
+            }
         } else {
             self.meetings.change(&key, |meeting| meeting.absences += 1);
         }
@@ -157,8 +181,9 @@ impl Cluster {
         id: &MeetingId,
         server: ServerId,
         asked: Moment,
+        now: Moment,
     ) -> bool {
-        self.miss(&Key { tenant, id: id.clone() }, server, asked)
+        self.miss(&Key { tenant, id: id.clone() }, server, asked, now)
     }
 
     /// The meeting's server confirmed an `end`. The row stays until the server no longer lists the meeting,
@@ -194,6 +219,7 @@ mod tests {
     use super::*;
     use crate::cluster::claim::{Claim, Made};
     use crate::cluster::testing::{TENANT, id, seen, unknown, up};
+    use crate::cluster::wish::Wish;
 
     const BBB1: ServerId = ServerId(0);
     const BBB2: ServerId = ServerId(1);
@@ -249,7 +275,7 @@ mod tests {
         let mut cluster = running();
         for at in 12..20 {
             cluster.observe(BBB2, &[], Moment(at), Moment(at));
-            cluster.not_found(TENANT, &id("m"), BBB2, Moment(at));
+            cluster.not_found(TENANT, &id("m"), BBB2, Moment(at), Moment(at));
         }
         assert!(cluster.find(TENANT, &id("m")).is_some());
     }
@@ -267,7 +293,9 @@ mod tests {
     #[test]
     fn an_answer_older_than_the_create_does_not_count() {
         let mut cluster = up(1);
-        let Claim::Won(claim, server) = cluster.claim(TENANT, &id("m"), Moment(10)) else {
+        let Claim::Won(claim, server) =
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(10))
+        else {
             panic!()
         };
         cluster.settle(claim, Made::default(), Moment(12));
@@ -280,7 +308,9 @@ mod tests {
     #[test]
     fn a_create_under_way_is_never_missed_or_taken_over() {
         let mut cluster = up(2);
-        let Claim::Won(claim, server) = cluster.claim(TENANT, &id("m"), Moment(10)) else {
+        let Claim::Won(claim, server) =
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(10))
+        else {
             panic!()
         };
         let other = if server == BBB1 { BBB2 } else { BBB1 };
@@ -288,7 +318,10 @@ mod tests {
             cluster.observe(server, &[], Moment(at), Moment(at));
             cluster.observe(other, &[seen("m", "i-9")], Moment(at), Moment(at));
         }
-        assert_eq!(cluster.claim(TENANT, &id("m"), Moment(20)), Claim::Wait(claim));
+        assert_eq!(
+            cluster.claim(TENANT, &id("m"), &Wish::default(), Moment(20)),
+            Claim::Wait(claim)
+        );
         assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, server);
     }
 
@@ -316,6 +349,6 @@ mod tests {
         let mut cluster = up(1);
         let room = SeenMeeting { parent: InternalId::new("i-1"), ..seen("b", "i-2") };
         cluster.observe(BBB1, &[seen("m", "i-1"), room], Moment(2), Moment(3));
-        assert_eq!(cluster.member(BBB1).unwrap().people, 3);
+        assert_eq!(cluster.load(BBB1).people, 3);
     }
 }

@@ -1,9 +1,63 @@
 //! Which server a new meeting goes to, behind one small interface: a policy sees the servers that may take it
-//! and names one. Knows nothing of claims, health or calls.
+//! and ranks them. Knows nothing of claims, health or calls.
 
-use std::collections::HashMap;
+pub mod capacity;
+pub mod cost;
+pub mod expectation;
+pub mod expected_load;
+pub mod explain;
+pub mod foresight;
+pub mod least_meetings;
+pub mod round_robin;
+pub mod sizes;
+pub mod tags;
 
+use crate::cluster::placement::cost::Load;
+use crate::cluster::placement::expected_load::ExpectedLoad;
+use crate::cluster::placement::least_meetings::LeastMeetings;
+use crate::cluster::placement::round_robin::RoundRobin;
 use crate::cluster::server::ServerId;
+
+/// The policies that operators can choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// The server with the least expected load.
+    #[default]
+    ExpectedLoad,
+    /// Each usable server in turn, as the first tinyscale promised.
+    RoundRobin,
+    /// The server with the fewest meetings.
+    LeastMeetings,
+}
+
+impl Policy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::ExpectedLoad, Self::RoundRobin, Self::LeastMeetings];
+
+    /// What operators call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExpectedLoad => "expected_load",
+            Self::RoundRobin => "round_robin",
+            Self::LeastMeetings => "least_meetings",
+        }
+    }
+
+    /// The policy that operators call `name`.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.name() == name)
+    }
+
+    /// One to place with; `two_giants` is how many times a giant's people count against a server for another
+    /// giant.
+    pub fn placement(self, two_giants: f64) -> Box<dyn Placement> {
+        match self {
+            Self::ExpectedLoad => Box::new(ExpectedLoad { two_giants }),
+            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::LeastMeetings => Box::new(LeastMeetings),
+        }
+    }
+}
 
 /// A server that may take a new meeting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,98 +66,95 @@ pub struct Candidate {
     pub server: ServerId,
     /// Its share relative to the others, above 0.
     pub weight: f64,
+    /// How far its slow start has come: above 0, 1 when it is over.
+    pub warmth: f64,
+    /// What its meetings amount to, reservations included.
+    pub load: Load,
+}
+
+/// The meeting to place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Newcomer {
+    /// What it is expected to cost.
+    pub cost: f64,
+    /// Whether it is expected to be a giant.
+    pub giant: bool,
+}
+
+/// A server and how a policy rates it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rated {
+    /// Which.
+    pub server: ServerId,
+    /// Lower is better; what it measures depends on the policy.
+    pub score: f64,
+}
+
+/// The best servers of a choice, best first: the chosen one and the two that would have been next.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Ranking {
+    places: [Option<(Rated, u32)>; 3],
+}
+
+impl Ranking {
+    /// Takes `rated` in if it is among the best; among equal scores fewer `meetings`, then whoever came first.
+    pub fn enter(&mut self, rated: Rated, meetings: u32) {
+        let mut entering = Some((rated, meetings));
+        for place in &mut self.places {
+            let better = match (&entering, &*place) {
+                (Some((new, count)), Some((old, old_count))) => {
+                    (new.score, count) < (old.score, old_count)
+                }
+                (entering, _) => entering.is_some(),
+            };
+            if better {
+                std::mem::swap(place, &mut entering);
+            }
+        }
+    }
+
+    /// The chosen one.
+    pub fn best(&self) -> Option<Rated> {
+        self.rated().next()
+    }
+
+    /// All of them, best first.
+    pub fn rated(&self) -> impl Iterator<Item = Rated> {
+        self.places.iter().flatten().map(|(rated, _)| *rated)
+    }
 }
 
 /// A policy.
 pub trait Placement: Send {
-    /// One of `candidates`, which are in a stable order; `None` only if there are none.
-    fn choose(&mut self, candidates: &[Candidate]) -> Option<ServerId>;
-}
+    /// The best of `candidates`, which are in a stable order; nobody only if there are none. The first is
+    /// taken.
+    fn choose(&mut self, new: &Newcomer, candidates: &[Candidate]) -> Ranking;
 
-/// Each server in turn, heavier ones more often and spread out (smooth weighted round robin): every choice
-/// credits each candidate its weight, takes the one with the most credit and charges it the sum.
-#[derive(Debug, Default)]
-pub struct RoundRobin {
-    credit: HashMap<ServerId, f64>,
-}
-
-impl Placement for RoundRobin {
-    fn choose(&mut self, candidates: &[Candidate]) -> Option<ServerId> {
-        let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
-        // Credit of servers that are away does not pile up, nor does the map outgrow the cluster.
-        self.credit.retain(|server, _| candidates.iter().any(|c| c.server == *server));
-        let mut best: Option<(ServerId, f64)> = None;
-        for candidate in candidates {
-            let credit = self.credit.entry(candidate.server).or_default();
-            *credit += candidate.weight;
-            // Strictly more, so that among equals the first in order goes first and then waits its turn.
-            if best.is_none_or(|(_, most)| *credit > most + f64::EPSILON) {
-                best = Some((candidate.server, *credit));
-            }
-        }
-        let (chosen, _) = best?;
-        *self.credit.entry(chosen).or_default() -= total;
-        Some(chosen)
-    }
+    /// Why it chooses as it does, in a few words for the log.
+    fn reason(&self) -> &'static str;
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn candidates(weights: &[f64]) -> Vec<Candidate> {
-        (0..).zip(weights).map(|(id, &weight)| Candidate { server: ServerId(id), weight }).collect()
-    }
-
-    #[track_caller]
-    fn check(weights: &[f64], expected: &[u32]) {
-        let mut policy = RoundRobin::default();
-        let servers = candidates(weights);
-        let chosen: Vec<u32> =
-            expected.iter().map(|_| policy.choose(&servers).unwrap().0).collect();
-        assert_eq!(chosen, expected);
-    }
-
     #[test]
-    fn equal_servers_take_turns() {
-        check(&[1.0, 1.0, 1.0], &[0, 1, 2, 0, 1, 2]);
-    }
-
-    #[test]
-    fn heavier_servers_come_more_often_and_spread_out() {
-        check(&[2.0, 1.0, 1.0], &[0, 1, 2, 0, 0, 1, 2, 0]);
-    }
-
-    #[test]
-    fn nobody_is_chosen_from_nobody() {
-        assert_eq!(RoundRobin::default().choose(&[]), None);
-    }
-
-    #[test]
-    fn a_server_that_comes_back_does_not_catch_up() {
-        let mut policy = RoundRobin::default();
-        let all = candidates(&[1.0, 1.0]);
-        for _ in 0..100 {
-            assert_eq!(policy.choose(&all[..1]).unwrap(), ServerId(0));
+    fn the_best_three_in_order_and_equals_by_meetings_then_order() {
+        let mut ranking = Ranking::default();
+        for (server, score, meetings) in
+            [(0, 5.0, 0), (1, 3.0, 2), (2, 3.0, 1), (3, 9.0, 0), (4, 3.0, 1)]
+        {
+            ranking.enter(Rated { server: ServerId(server), score }, meetings);
         }
-        let next: Vec<_> = (0..4).map(|_| policy.choose(&all).unwrap().0).collect();
-        assert_eq!(next, [0, 1, 0, 1]);
+        let order: Vec<u32> = ranking.rated().map(|rated| rated.server.0).collect();
+        assert_eq!(order, [2, 4, 1]);
     }
 
-    proptest! {
-        #[test]
-        fn shares_follow_weights(weights in prop::collection::vec(1_u8..10, 1..8)) {
-            let weights: Vec<f64> = weights.into_iter().map(f64::from).collect();
-            let total: f64 = weights.iter().sum();
-            let servers = candidates(&weights);
-            let mut policy = RoundRobin::default();
-            let mut count = vec![0.0; weights.len()];
-            for _ in 0..total as usize {
-                count[policy.choose(&servers).unwrap().0 as usize] += 1.0;
-            }
-            prop_assert_eq!(count, weights);
+    #[test]
+    fn policies_are_found_by_their_names() {
+        for policy in Policy::ALL {
+            assert_eq!(Policy::of_name(policy.name()), Some(policy));
         }
+        assert_eq!(Policy::of_name("random"), None);
     }
 }

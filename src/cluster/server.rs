@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::bbb::checksum::Algorithm;
 use crate::bbb::secret::Secret;
 use crate::bbb::url::ApiUrl;
+use crate::cluster::placement::capacity::Capacity;
+use crate::cluster::placement::tags::Tag;
 
 /// A server within one run of the program: small, copied freely, never used again for another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +59,25 @@ pub enum Mode {
     Disable,
 }
 
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Serve, Self::Drain, Self::Disable];
+
+    /// As operators write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Drain => "drain",
+            Self::Disable => "disable",
+        }
+    }
+
+    /// The mode that operators write so.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
 /// What the configuration says about a server.
 #[derive(Debug, Clone)]
 pub struct ServerSpec {
@@ -70,6 +91,10 @@ pub struct ServerSpec {
     pub algorithm: Algorithm,
     /// How many people it carries relative to the others; finite and above 0, 1 unless set.
     pub weight: f64,
+    /// How much it may be given.
+    pub capacity: Capacity,
+    /// What creates may ask for.
+    pub tags: Vec<Tag>,
 }
 
 #[cfg(test)]

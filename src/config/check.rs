@@ -7,14 +7,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::bbb::secret::Secret;
+use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::{ServerName, ServerSpec};
+use crate::config::file::balance::BalanceFile;
 use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
-use crate::config::settings::{ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck};
+use crate::config::settings::{
+    BalanceSettings, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
+};
 use crate::config::{Source, environment, servers_json};
 
-const FAILOVER_AFTER: Duration = Duration::from_secs(180);
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// The settings, or `None` after adding to `problems`.
@@ -38,10 +41,7 @@ pub(crate) fn check(
         state_dir: state_dir.map(|path| source.path(&path)),
         secrets,
         servers: servers?,
-        policy: check.either(file.balance.policy, env.balance.policy).unwrap_or_default(),
-        failover_after: check
-            .either(file.balance.failover_after, env.balance.failover_after)
-            .unwrap_or(Some(FAILOVER_AFTER)),
+        balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
         threads: threads
@@ -163,6 +163,33 @@ impl Check<'_> {
             found.push((secret, &entry.place));
         }
         found.into_iter().map(|(secret, _)| secret).collect()
+    }
+
+    fn balance(&mut self, file: BalanceFile, env: BalanceFile) -> BalanceSettings {
+        let default = BalanceSettings::default();
+        let costs = default.weights;
+        let mut cost = |file, env, default| self.either(file, env).unwrap_or(default);
+        let weights = Weights {
+            meeting: cost(file.meeting_weight, env.meeting_weight, costs.meeting),
+            voice: cost(file.voice_weight, env.voice_weight, costs.voice),
+            video: cost(file.video_weight, env.video_weight, costs.video),
+            two_giants: cost(file.giant_weight, env.giant_weight, costs.two_giants),
+            cameras_max: self
+                .either(file.cameras_max, env.cameras_max)
+                .unwrap_or(costs.cameras_max),
+            giant: self.either(file.giant, env.giant).unwrap_or(costs.giant),
+        };
+        BalanceSettings {
+            policy: self.either(file.policy, env.policy).unwrap_or(default.policy),
+            failover_after: self
+                .either(file.failover_after, env.failover_after)
+                .unwrap_or(default.failover_after),
+            slow_start: self.either(file.slow_start, env.slow_start).unwrap_or(default.slow_start),
+            all_tagged_open: self
+                .either(file.open_when_all_tagged, env.open_when_all_tagged)
+                .unwrap_or(default.all_tagged_open),
+            weights,
+        }
     }
 
     fn probe(&mut self, file: ProbeFile, env: ProbeFile) -> ProbeSettings {
@@ -295,6 +322,8 @@ impl Check<'_> {
             secret: secret?,
             algorithm: server.algorithm.unwrap_or_default(),
             weight: server.weight.unwrap_or(1.0),
+            capacity: server.capacity.unwrap_or_default(),
+            tags: server.tags.clone().unwrap_or_default(),
         };
         Some(ServerSettings { spec, tls })
     }

@@ -2,18 +2,22 @@
 //! still knowing its place. Knows each key, and refuses all others; what values mean together, and files
 //! that they name, are left to `config::check`.
 
+pub(crate) mod balance;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bbb::checksum::Algorithm;
 use crate::bbb::url::{ApiUrl, BadUrl};
+use crate::cluster::placement::capacity::Capacity;
+use crate::cluster::placement::tags::Tag;
 use crate::cluster::server::ServerName;
 use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
+use crate::config::file::balance::BalanceFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
-use crate::config::settings::Policy;
 
 /// Everything that can be written; `None` is left out. The environment is read into one, too.
 #[derive(Debug, Default)]
@@ -29,13 +33,6 @@ pub(crate) struct File {
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
-}
-
-/// `balance` as written; `failover_after: never` is a value of `None`.
-#[derive(Debug, Default)]
-pub(crate) struct BalanceFile {
-    pub(crate) policy: Option<Located<Policy>>,
-    pub(crate) failover_after: Option<Located<Option<Duration>>>,
 }
 
 /// `probe` as written.
@@ -72,6 +69,8 @@ pub(crate) struct ServerFile {
     pub(crate) url: Located<ApiUrl>,
     pub(crate) secret: Located<SecretSource>,
     pub(crate) weight: Option<f64>,
+    pub(crate) capacity: Option<Capacity>,
+    pub(crate) tags: Option<Vec<Tag>>,
     pub(crate) algorithm: Option<Algorithm>,
     pub(crate) tls: Option<Located<TlsFile>>,
 }
@@ -96,7 +95,6 @@ const TOP: [&str; 11] = [
     "grace_period",
     "strict",
 ];
-const BALANCE: [&str; 2] = ["policy", "failover_after"];
 const PROBE: [&str; 5] = ["interval", "timeout", "backoff_max", "down_after", "up_after"];
 const TIMEOUTS: [&str; 4] = ["connect", "create", "call", "fan_out"];
 const THREADS_MAX: u32 = 1024;
@@ -247,36 +245,6 @@ impl Reader<'_> {
         Some(Located { value: ServersFile::List(servers), place })
     }
 
-    fn balance(&mut self, node: &Node) -> BalanceFile {
-        let Some(fields) = node.fields("`balance`", &BALANCE, self.problems) else {
-            return BalanceFile::default();
-        };
-        BalanceFile {
-            policy: fields.get("policy").and_then(|node| self.policy(node)),
-            failover_after: fields.get("failover_after").and_then(|node| self.failover(node)),
-        }
-    }
-
-    fn policy(&mut self, node: &Node) -> Option<Located<Policy>> {
-        let text = node.text("policy", self.problems)?;
-        if text.trim() == "round_robin" {
-            Some(Located { value: Policy::RoundRobin, place: node.place.clone() })
-        } else {
-            self.problems.add(&node.place, "`policy` is not one of the policies", "round_robin");
-            None
-        }
-    }
-
-    fn failover(&mut self, node: &Node) -> Option<Located<Option<Duration>>> {
-        if let Value::Text(text) | Value::Loose(text) = &node.value
-            && text.trim() == "never"
-        {
-            return Some(Located { value: None, place: node.place.clone() });
-        }
-        let after = self.duration(node, "failover_after")?;
-        Some(Located { value: Some(after.value), place: after.place })
-    }
-
     fn probe(&mut self, node: &Node) -> ProbeFile {
         let Some(fields) = node.fields("`probe`", &PROBE, self.problems) else {
             return ProbeFile::default();
@@ -354,7 +322,7 @@ pub(crate) struct Spelling {
 }
 
 const YAML: Spelling = Spelling {
-    known: &["name", "url", "secret", "weight", "checksum", "tls"],
+    known: &["name", "url", "secret", "weight", "capacity", "tags", "checksum", "tls"],
     url: "url",
     url_example: "url: https://bbb1.example.org",
     secret_example: "secret: { file: PATH }, with what `bbb-conf --secret` shows on that server",
@@ -377,10 +345,13 @@ impl ServerFile {
         let secret =
             secret.and_then(|node| SecretSource::read(node, "`secret`", folder, read.problems));
         let weight = fields.get("weight").and_then(|node| read.weight(node));
+        let capacity = fields.get("capacity").and_then(|node| read.capacity(node));
+        let tags = fields.get("tags").and_then(|node| read.tags(node));
         let algorithm = fields.get("checksum").and_then(|node| read.algorithm(node));
         let tls = fields.get("tls").and_then(|node| read.tls(node));
         let place = node.place.clone();
-        Some(Self { place, name, url: url?, secret: secret?, weight, algorithm, tls })
+        let (url, secret) = (url?, secret?);
+        Some(Self { place, name, url, secret, weight, capacity, tags, algorithm, tls })
     }
 }
 

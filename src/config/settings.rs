@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bbb::secret::Secret;
+use crate::cluster::placement::Policy;
+use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
 
 /// All of it.
@@ -22,10 +24,7 @@ pub struct Settings {
     /// The servers, at least one, names and URLs unique.
     pub servers: Vec<ServerSettings>,
     /// How new meetings are placed.
-    pub policy: Policy,
-    /// How long a server must be down without a break before its meetings count as lost and may be made
-    /// anew elsewhere; `None`: never.
-    pub failover_after: Option<Duration>,
+    pub balance: BalanceSettings,
     /// How servers are watched.
     pub probe: ProbeSettings,
     /// How long calls to servers may take.
@@ -60,11 +59,31 @@ pub enum TlsCheck {
 }
 
 /// How new meetings are placed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// Each usable server in turn, as the first tinyscale promised.
-    #[default]
-    RoundRobin,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BalanceSettings {
+    /// By which policy.
+    pub policy: Policy,
+    /// How long a server must be down without a break before its meetings count as lost and may be made
+    /// anew elsewhere; `None`: never.
+    pub failover_after: Option<Duration>,
+    /// How long a server that is new or back is spared.
+    pub slow_start: Duration,
+    /// Whether creates that ask for no tag may use tagged servers when there are no others.
+    pub all_tagged_open: bool,
+    /// What a meeting costs.
+    pub weights: Weights,
+}
+
+impl Default for BalanceSettings {
+    fn default() -> Self {
+        Self {
+            policy: Policy::default(),
+            failover_after: Some(Duration::from_secs(180)),
+            slow_start: Duration::from_secs(300),
+            all_tagged_open: true,
+            weights: Weights::default(),
+        }
+    }
 }
 
 /// How servers are watched.

@@ -23,7 +23,8 @@ pub(crate) fn from_answer(state: &State, errand: &mut Errand, answer: Option<&An
         state.cluster().ended(tenant, id, server, now);
         state.probe_soon(server);
     } else if answer.failed_with("notFound") {
-        state.cluster().not_found(tenant, id, server, errand.asked);
+        let now = state.now();
+        state.cluster().not_found(tenant, id, server, errand.asked, now);
     }
 }
 

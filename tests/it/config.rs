@@ -6,6 +6,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tinyscale::cluster::placement::Policy;
+use tinyscale::cluster::placement::capacity::Capacity;
+use tinyscale::cluster::placement::cost::Weights;
+use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
 use tinyscale::config::settings::{ProbeSettings, Settings, Timeouts, TlsCheck};
@@ -229,7 +233,24 @@ fn everything_arrives() {
     );
     assert_eq!((settings.threads, settings.grace_period), (3, Duration::ZERO));
     assert!(settings.strict);
-    assert_eq!(settings.failover_after, None);
+    assert_eq!(settings.balance.failover_after, None);
+    assert_eq!(settings.balance.policy, Policy::RoundRobin);
+    let weights = Weights {
+        meeting: 3.0,
+        voice: 0.5,
+        video: 0.02,
+        cameras_max: 9,
+        giant: 50,
+        two_giants: 0.0,
+    };
+    assert_eq!(settings.balance.weights, weights);
+    assert_eq!(settings.balance.slow_start, Duration::ZERO);
+    assert!(!settings.balance.all_tagged_open);
+    let specs: Vec<_> = settings.servers.iter().map(|server| &server.spec).collect();
+    assert_eq!(specs[0].capacity, Capacity { people: Some(300), meetings: Some(40) });
+    assert_eq!(specs[1].capacity, Capacity { people: None, meetings: Some(1) });
+    assert_eq!(specs[0].tags, ["big", "north"].map(|tag| Tag::new(tag).unwrap()));
+    assert!(specs[2].tags.is_empty());
     assert_eq!(valid("long-interval.yaml").probe.backoff_max, Duration::from_secs(600));
 }
 
@@ -267,8 +288,7 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     assert_eq!(full.public_url.as_deref(), Some("https://bbb.example.org"));
     assert!(full.state_dir.is_some());
     assert_eq!(plain.listen, full.listen);
-    assert_eq!(plain.policy, full.policy);
-    assert_eq!(plain.failover_after, full.failover_after);
+    assert_eq!(plain.balance, full.balance);
     assert_eq!(plain.probe, full.probe);
     assert_eq!(plain.timeouts, full.timeouts);
     assert_eq!(plain.grace_period, full.grace_period);

@@ -5,3 +5,4 @@ mod config;
 mod failures;
 mod harness;
 mod meetings;
+mod tidy;

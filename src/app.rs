@@ -2,6 +2,7 @@
 //! server; tests start the same parts on listeners of their own.
 
 pub mod embedded;
+pub mod kept;
 pub mod listen;
 pub mod roll_call;
 pub mod serve;
@@ -132,7 +133,11 @@ impl BackgroundService for Background {
             shutdown.clone(),
         );
         let names = resolve::run(self.addresses.clone(), self.hosts.clone(), shutdown);
-        tokio::join!(probes, names);
+        let forgetting = self.state.keep_forgetting();
+        tokio::select! {
+            _ = futures::future::join(probes, names) => {}
+            () = forgetting => {}
+        }
     }
 }
 

@@ -124,10 +124,10 @@ mod tests {
             presence("bbb3", Err(NoProbe::Unreachable(Failure::Timeout)), None),
         ]);
         insta::assert_snapshot!(table.to_string(), @r"
-        SERVER  URL                            STATE                            BBB     MEETINGS
-        bbb1    http://bbb1/bigbluebutton/api  ok                               3.0.12  12
-        b2      http://b2/bigbluebutton/api    wrong secret                     -       -
-        bbb3    http://bbb3/bigbluebutton/api  unreachable: no answer in time   -       -
+        SERVER  URL                            STATE                           BBB     MEETINGS
+        bbb1    http://bbb1/bigbluebutton/api  ok                              3.0.12  12
+        b2      http://b2/bigbluebutton/api    wrong secret                    -       -
+        bbb3    http://bbb3/bigbluebutton/api  unreachable: no answer in time  -       -
         ");
     }
 }

@@ -27,7 +27,10 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// answer; `show` gets the table in any case.
 pub fn roll_call(app: &App, show: impl FnOnce(&RollCall)) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let calls = runtime.block_on(app.roll_call())?;
+    let calls = runtime.block_on(async {
+        app.open_store().await;
+        app.roll_call().await
+    })?;
     show(&calls);
     let wrong: Vec<&str> =
         calls.0.iter().filter(|row| row.has_wrong_secret()).map(|row| row.name.as_str()).collect();

@@ -64,6 +64,11 @@ impl Cluster {
             if !self.is_lost(meeting.server, now) {
                 return Claim::Existing(meeting.server);
             }
+        } else if let Some(server) = self.recalled(tenant, id)
+            && !self.is_lost(server, now)
+        {
+            self.believe(tenant, id, server, now);
+            return Claim::Existing(server);
         }
         let prior = self.foresight.prior(&key, wish.size_hint, now);
         let attendance = Attendance::beginning(prior, now);
@@ -119,6 +124,17 @@ impl Cluster {
             if self.meetings.find(&open.key).is_some_and(is_ours) {
                 self.meetings.remove(&open.key);
             }
+        }
+    }
+
+    /// Somebody else has claimed the meeting on `server`: it is left to them there.
+    pub fn yield_claim(&mut self, claim: ClaimId, server: ServerId, now: Moment) {
+        if let Some(open) = self.claims.open.remove(&claim) {
+            self.meetings.change(&open.key, |meeting| {
+                meeting.server = server;
+                meeting.stage = Stage::Doubtful;
+                meeting.confirmed = now;
+            });
         }
     }
 
@@ -190,6 +206,11 @@ impl Cluster {
             let is_room = meeting.parent.is_some();
             meeting.share = foresight.share(&meeting.attendance, is_room, now);
         });
+    }
+
+    /// The newest claim that was given out.
+    pub fn last_claim(&self) -> ClaimId {
+        ClaimId(self.claims.next.saturating_sub(1))
     }
 
     /// How many creates are under way.

@@ -10,7 +10,7 @@ use crate::cluster::moment::Moment;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::gateway::held::Held;
 use crate::route::outgoing::{self, Outgoing};
-use crate::state::ClaimGuard;
+use crate::state::claims::ClaimGuard;
 
 /// Pingora's per-request context.
 #[derive(Default)]
@@ -68,6 +68,8 @@ pub(crate) enum Next {
     Send,
     /// The server may have made the meeting: ask it.
     Inquire,
+    /// The server made nothing: another one, if the call may go to another one.
+    MoveOn,
 }
 
 impl Errand {

@@ -23,8 +23,7 @@ pub(crate) fn from_answer(state: &State, errand: &mut Errand, answer: Option<&An
         state.cluster().ended(tenant, id, server, now);
         state.probe_soon(server);
     } else if answer.failed_with("notFound") {
-        let now = state.now();
-        state.cluster().not_found(tenant, id, server, errand.asked, now);
+        state.not_found(tenant, id, server, errand.asked);
     }
 }
 

@@ -13,6 +13,7 @@ use tinyscale::bbb::checksum::{self, Algorithm};
 use tinyscale::bbb::id::{MeetingId, TenantId};
 use tinyscale::bbb::secret::Secret;
 use tinyscale::cluster::health::Health;
+use tinyscale::cluster::server::Mode;
 use tinyscale::config::settings::Settings;
 use tinyscale::config::{Source, load};
 use tinyscale::state::State;
@@ -118,6 +119,7 @@ impl Gateway {
         install_crypto();
         let bound = Bound::to(&settings.listen).unwrap();
         let app = App::new(settings);
+        app.open_store().await;
         app.roll_call().await.unwrap();
         let state = app.state().clone();
         let running = app.start(bound).unwrap();
@@ -159,6 +161,15 @@ impl Gateway {
             members.any(|(_, m)| m.spec.name.as_str() == server && m.pulse.health() == health)
         })
         .await;
+    }
+
+    /// Sets what operators set.
+    pub(crate) fn set_mode(&self, server: &str, mode: Mode) {
+        let mut cluster = self.state.cluster();
+        let mut members = cluster.members();
+        let (id, _) = members.find(|(_, m)| m.spec.name.as_str() == server).unwrap();
+        drop(members);
+        cluster.set_mode(id, mode);
     }
 
     /// The name of the server that a meeting is known on.
@@ -249,7 +260,7 @@ pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8_lossy(&answer).into_owned()
     };
-    tokio::time::timeout(DEADLINE, talking).await.expect("no answer in time")
+    tokio::time::timeout(DEADLINE, talking).await.unwrap()
 }
 
 fn install_crypto() {

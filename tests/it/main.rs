@@ -4,5 +4,6 @@
 mod config;
 mod failures;
 mod harness;
+mod lifecycle;
 mod meetings;
 mod tidy;

@@ -13,6 +13,8 @@ mod place;
 pub mod placement;
 pub mod recall;
 pub mod server;
+#[cfg(test)]
+mod simulation;
 pub mod wish;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
 pub mod claims;
+pub mod in_flight;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +21,7 @@ use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::recording::owners::Owners;
+use crate::state::in_flight::InFlight;
 use crate::store::Store;
 
 /// About 20 MB at most.
@@ -45,6 +47,7 @@ pub struct State {
     lists: Mutex<HashMap<ServerId, MeetingList>>,
     owners: Mutex<Owners<ServerId>>,
     probe_soon: HashMap<ServerId, Arc<Notify>>,
+    in_flight: InFlight,
     store: OnceLock<Store>,
     forget: mpsc::Sender<(KeyHash, ClaimId)>,
     forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, ClaimId)>>,
@@ -62,6 +65,7 @@ impl State {
             lists: Mutex::default(),
             owners: Mutex::new(Owners::new(RECORDINGS_REMEMBERED_MAX)),
             probe_soon,
+            in_flight: InFlight::default(),
             store: OnceLock::new(),
             forget,
             forgetting: tokio::sync::Mutex::new(forgetting),
@@ -112,6 +116,11 @@ impl State {
     /// Now, on the clock that everything in the cluster is dated by.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// What a stop waits for.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// The servers as configured, in their order.

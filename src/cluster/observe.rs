@@ -98,6 +98,8 @@ impl Cluster {
                 self.refresh(key, stage, seen, times);
                 return;
             }
+            // The list was asked for before the meeting came to be where it is known now.
+            Some(_) if self.is_older(key, times.asked) => return,
             // A create under way keeps its claim; its outcome, or the next poll, settles this.
             Some((_, Stage::Claimed(_))) => return,
             Some((at, Stage::Running | Stage::Ending)) if self.is_reachable(at) => {
@@ -127,8 +129,10 @@ impl Cluster {
             attendance,
             share,
             parent: seen.parent.clone(),
+            since: asked,
             confirmed: now,
             absences: 0,
+            repeats: 0,
         });
     }
 
@@ -155,6 +159,10 @@ impl Cluster {
         });
     }
 
+    fn is_older(&self, key: &Key, asked: Moment) -> bool {
+        self.meetings.find(key).is_some_and(|meeting| asked <= meeting.since)
+    }
+
     fn is_empty(&self, key: &Key) -> bool {
         self.meetings.find(key).is_some_and(|meeting| meeting.attendance.crowd().people == 0)
     }
@@ -166,7 +174,7 @@ impl Cluster {
     /// `server`, asked at `asked`, answered that it does not have the meeting. True if it is gone now.
     fn miss(&mut self, key: &Key, server: ServerId, asked: Moment, now: Moment) -> bool {
         let Some(meeting) = self.meetings.find(key) else { return false };
-        if meeting.server != server || meeting.confirmed >= asked {
+        if meeting.server != server || meeting.confirmed >= asked || meeting.repeats > 0 {
             return false;
         }
         let gone = match meeting.stage {

@@ -73,8 +73,10 @@ impl Cluster {
             attendance,
             share,
             parent: None,
+            since: now,
             confirmed: now,
             absences: 0,
+            repeats: 0,
         });
     }
 }

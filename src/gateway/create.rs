@@ -30,22 +30,20 @@ impl Gateway {
     ) -> Result<Errand, Fault> {
         let turn = loop {
             let turn = self.state.claim(tenant, &id, &wish, self.timeouts.create).await;
-            match turn {
-                Turn::Repeat(server) if self.is_leaving(tenant, &id, server) => {
-                    if !self.has_left(tenant, &id, server).await {
-                        break turn;
-                    }
-                }
-                Turn::Make(_)
-                | Turn::Repeat(_)
-                | Turn::Unavailable
-                | Turn::TagUnavailable
-                | Turn::Timeout => break turn,
+            let Turn::Repeat(repeat) = turn else { break turn };
+            let server = repeat.server();
+            if !self.is_leaving(tenant, &id, server) {
+                break Turn::Repeat(repeat);
+            }
+            // Nothing is sent before the answer, so the meeting may be found absent.
+            drop(repeat);
+            if !self.has_left(tenant, &id, server).await {
+                break self.state.claim(tenant, &id, &wish, self.timeouts.create).await;
             }
         };
         let (server, create) = match turn {
             Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
-            Turn::Repeat(server) => (server, Create::Repeated),
+            Turn::Repeat(repeat) => (repeat.server(), Create::Repeated(repeat)),
             Turn::Unavailable => return Err(Fault::no_server()),
             Turn::TagUnavailable => return Err(Fault::tag_unavailable(wish.tags.text())),
             Turn::Timeout => return Err(Fault::create_failed()),

@@ -33,15 +33,15 @@ fn from_create(state: &State, errand: &mut Errand, answer: &Answer) {
         internal: answer.fields.text("internalMeetingID").and_then(InternalId::new),
         create_time_ms: answer.fields.number("createTime"),
     };
-    match std::mem::replace(&mut errand.create, Create::Repeated) {
+    match std::mem::replace(&mut errand.create, Create::Settled) {
         Create::Claimed(guard) if exists => guard.settle(made),
         Create::Claimed(guard) => guard.release(),
-        Create::Repeated if exists => {
+        Create::Repeated(_guard) if exists => {
             if let Some(id) = &errand.meeting {
                 let now = state.now();
                 state.cluster().repeated(errand.tenant, id, errand.server, made, now);
             }
         }
-        Create::Repeated | Create::No => {}
+        Create::Repeated(_) | Create::Settled | Create::No => {}
     }
 }

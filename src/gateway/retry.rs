@@ -53,7 +53,7 @@ impl Gateway {
                 }
                 Next::Inquire => match self.inquire(errand.server, errand.meeting.as_ref()).await {
                     // Sent again, the create is answered as BBB answers a repeated one.
-                    Verdict::Made => {}
+                    Verdict::Made => errand.found(),
                     // Another server, or the same one again if there is none.
                     Verdict::NotMade => {
                         self.next_server(errand).await;

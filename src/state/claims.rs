@@ -19,8 +19,8 @@ pub enum Turn {
     /// Make the meeting on this server. The guard must be told how it went; if it is dropped untold, what
     /// it knows decides.
     Make(ClaimGuard),
-    /// Repeat the create on this server and nowhere else.
-    Repeat(ServerId),
+    /// Repeat the create on this server and nowhere else; the guard lives as long as that takes.
+    Repeat(RepeatGuard),
     /// No server may take a new meeting.
     Unavailable,
     /// No server that may has a tag that was insisted on.
@@ -60,7 +60,7 @@ impl State {
     ) -> Result<Turn, watch::Receiver<()>> {
         let mut cluster = self.cluster();
         match cluster.claim(tenant, id, wish, self.now()) {
-            Claim::Existing(server) => Ok(Turn::Repeat(server)),
+            Claim::Existing(server) => Ok(Turn::Repeat(self.repeat(tenant, id, server))),
             Claim::Unavailable => Ok(Turn::Unavailable),
             Claim::TagUnavailable => Ok(Turn::TagUnavailable),
             Claim::Won(claim, server) => {
@@ -72,7 +72,8 @@ impl State {
                 log_decision(why.as_ref());
                 Ok(Turn::Make(ClaimGuard {
                     state: self.clone(),
-                    meeting: KeyHash::of(tenant, id),
+                    tenant,
+                    id: id.clone(),
                     claim,
                     server,
                     sent: false,
@@ -88,11 +89,11 @@ impl State {
     }
 
     /// Memory has decided; now the store, which other processes see and which outlives this one.
-    async fn claim_in_store(&self, mut guard: ClaimGuard) -> Turn {
+    async fn claim_in_store(self: &Arc<Self>, mut guard: ClaimGuard) -> Turn {
         let (Some(store), Some(ours)) = (self.store(), self.server_name(guard.server)) else {
             return Turn::Make(guard);
         };
-        let theirs = match store.claim(guard.meeting, guard.claim, &ours).await {
+        let theirs = match store.claim(guard.meeting(), guard.claim, &ours).await {
             Some(name) if name != ours => name,
             Some(_) | None => return Turn::Make(guard),
         };
@@ -101,10 +102,14 @@ impl State {
         if let Some(server) = server.filter(|server| !self.cluster().is_lost(*server, now)) {
             guard.open = false;
             self.cluster().yield_claim(guard.claim, server, now);
-            return Turn::Repeat(server);
+            return Turn::Repeat(self.repeat(guard.tenant, &guard.id, server));
         }
-        store.take_over(guard.meeting, guard.claim, &ours).await;
+        store.take_over(guard.meeting(), guard.claim, &ours).await;
         Turn::Make(guard)
+    }
+
+    fn repeat(self: &Arc<Self>, tenant: TenantId, id: &MeetingId, server: ServerId) -> RepeatGuard {
+        RepeatGuard { state: self.clone(), tenant, id: id.clone(), server }
     }
 
     fn server_name(&self, server: ServerId) -> Option<ServerName> {
@@ -124,11 +129,34 @@ fn log_decision(why: Option<&Explanation>) {
     }
 }
 
+/// A repeated create on its way: while it is, its meeting is not believed to be absent.
+pub struct RepeatGuard {
+    state: Arc<State>,
+    tenant: TenantId,
+    id: MeetingId,
+    server: ServerId,
+}
+
+impl RepeatGuard {
+    /// The server to repeat it on.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+}
+
+impl Drop for RepeatGuard {
+    fn drop(&mut self) {
+        let now = self.state.now();
+        self.state.cluster().repeat_over(self.tenant, &self.id, self.server, now);
+    }
+}
+
 /// The claim on an ID, held by one create. Whatever happens to that create, the claim ends with it: untold, a
 /// claim of which nothing was sent is released, one that was sent leaves the meeting in doubt.
 pub struct ClaimGuard {
     state: Arc<State>,
-    meeting: KeyHash,
+    tenant: TenantId,
+    id: MeetingId,
     claim: ClaimId,
     server: ServerId,
     sent: bool,
@@ -141,6 +169,18 @@ impl ClaimGuard {
     /// The server to make the meeting on.
     pub fn server(&self) -> ServerId {
         self.server
+    }
+
+    fn meeting(&self) -> KeyHash {
+        KeyHash::of(self.tenant, &self.id)
+    }
+
+    /// The server was asked, because the create was in doubt, and has the meeting: the create may be
+    /// repeated there, and nowhere else any more.
+    pub fn found(mut self) -> RepeatGuard {
+        self.open = false;
+        self.state.cluster().found(self.claim, self.state.now());
+        self.state.repeat(self.tenant, &self.id, self.server)
     }
 
     /// The create is about to be sent: from here on only an answer can tell that nothing was made.
@@ -162,7 +202,7 @@ impl ClaimGuard {
         log_decision(why.as_ref());
         if let (Some(store), Some(from_name), Some(next_name)) =
             (self.state.store(), self.state.server_name(from), self.state.server_name(next))
-            && !store.move_claim(self.meeting, &from_name, &next_name).await
+            && !store.move_claim(self.meeting(), &from_name, &next_name).await
         {
             self.open = false;
             self.state.cluster().yield_claim(self.claim, from, self.state.now());
@@ -186,7 +226,7 @@ impl ClaimGuard {
     fn free(&mut self) {
         self.open = false;
         self.state.cluster().release(self.claim);
-        self.state.forget(self.meeting, self.claim);
+        self.state.forget(self.meeting(), self.claim);
     }
 }
 
@@ -246,8 +286,8 @@ mod tests {
         tokio::task::yield_now().await;
         guard.settle(Made::default());
         for turn in waiting {
-            let Turn::Repeat(at) = turn.await.unwrap() else { panic!() };
-            assert_eq!(at, server);
+            let Turn::Repeat(repeat) = turn.await.unwrap() else { panic!() };
+            assert_eq!(repeat.server(), server);
         }
         assert!(state.outcomes.lock().is_empty());
     }
@@ -270,7 +310,7 @@ mod tests {
         sent.sending();
         drop(sent);
         let turn = state.claim(TENANT, &id("m"), &Wish::default(), PATIENCE).await;
-        assert!(matches!(turn, Turn::Repeat(at) if at == server));
+        assert!(matches!(turn, Turn::Repeat(at) if at.server() == server));
         assert_eq!(state.cluster().open_claims(), 0);
     }
 
@@ -283,7 +323,7 @@ mod tests {
         let mut first = guard(&old).await;
         first.sending();
         let turn = new.claim(TENANT, &id("m"), &Wish::default(), PATIENCE).await;
-        assert!(matches!(turn, Turn::Repeat(server) if server == first.server()));
+        assert!(matches!(turn, Turn::Repeat(repeat) if repeat.server() == first.server()));
         // Somebody relies on that server now: the create must not move on.
         assert_eq!(first.next_server().await, None);
     }

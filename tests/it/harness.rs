@@ -93,18 +93,22 @@ pub(crate) async fn sims(count: usize) -> Vec<Sim> {
     .unwrap()
 }
 
-/// Settings for a gateway in front of `sims`, impatient so that tests are quick.
+/// Settings for a gateway in front of `sims`.
 pub(crate) fn settings(sims: &[Sim]) -> Settings {
-    let mut yaml = format!(
+    let servers = sims.iter().map(|sim| {
+        let (name, url, secret) = (sim.name(), sim.url(), sim.secret());
+        format!("  - {{ name: {name}, url: \"{url}\", secret: \"{secret}\" }}\n")
+    });
+    configured(&servers.collect::<String>())
+}
+
+/// Settings with this list of `servers` in YAML, impatient so that tests are quick.
+pub(crate) fn configured(servers: &str) -> Settings {
+    let yaml = format!(
         "listen: [{{ address: \"127.0.0.1:0\" }}]\nsecrets: [{{ env: FRONT }}]\nthreads: 1\n\
          probe: {{ interval: 100ms, timeout: 2s, backoff_max: 500ms }}\n\
-         timeouts: {{ connect: 5s, create: 10s, call: 3s, fan_out: 2s }}\nservers:\n# {}\n",
-        sims.len()
+         timeouts: {{ connect: 5s, create: 10s, call: 3s, fan_out: 2s }}\nservers:\n{servers}"
     );
-    for sim in sims {
-        let (name, url, secret) = (sim.name(), sim.url(), sim.secret());
-        yaml.push_str(&format!("  - {{ name: {name}, url: \"{url}\", secret: \"{secret}\" }}\n"));
-    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tinyscale.yaml");
     std::fs::write(&path, yaml).unwrap();
@@ -116,9 +120,13 @@ pub(crate) fn settings(sims: &[Sim]) -> Settings {
 impl Gateway {
     /// Asks every server once, as at any start, and serves.
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::run(&App::new(settings).unwrap()).await
+    }
+
+    /// The same with an app that was put together elsewhere.
+    pub(crate) async fn run(app: &App) -> Self {
         install_crypto();
-        let bound = Bound::to(&settings.listen).unwrap();
-        let app = App::new(settings);
+        let bound = Bound::to(&app.settings().listen).unwrap();
         app.open_store().await;
         app.roll_call().await.unwrap();
         let state = app.state().clone();

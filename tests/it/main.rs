@@ -6,4 +6,7 @@ mod failures;
 mod harness;
 mod lifecycle;
 mod meetings;
+mod names;
+mod process;
 mod tidy;
+mod tls;

@@ -12,5 +12,6 @@ mod meetings;
 mod names;
 mod process;
 mod property;
+mod tidy;
 mod tls;
 mod wire;

@@ -2,6 +2,7 @@
 //! redirect, never waits for DNS. What clients of ours send goes through `gateway`, not through here.
 
 pub mod addresses;
+pub mod front_end;
 pub mod tls;
 
 use std::collections::HashMap;

@@ -11,11 +11,13 @@ use crate::bbb::secret::Secret;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::{ServerName, ServerSpec};
 use crate::config::file::balance::BalanceFile;
-use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile};
+use crate::config::file::{
+    File, LimitsFile, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile,
+};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, CallbackSettings, HookSettings, Listen, ProbeSettings, ServerSettings,
+    BalanceSettings, CallbackSettings, HookSettings, Limits, Listen, ProbeSettings, ServerSettings,
     Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
@@ -35,6 +37,8 @@ pub(crate) fn check(
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
     let timeouts = check.timeouts(file.timeouts, env.timeouts);
+    let limits = check.limits(file.limits, env.limits);
+    let heal = check.either(file.join.heal_create_time, env.join.heal_create_time);
     let networks = check.either(file.callbacks.networks, env.callbacks.networks);
     let hooks = HookSettings {
         form: check.either(file.hooks.version, env.hooks.version).unwrap_or_default(),
@@ -51,6 +55,8 @@ pub(crate) fn check(
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
+        limits,
+        heal_create_time: heal.unwrap_or(false),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,
         threads: threads
@@ -251,6 +257,20 @@ impl Check<'_> {
             create: pick(file.create, env.create, default.create),
             call: pick(file.call, env.call, default.call),
             fan_out: pick(file.fan_out, env.fan_out, default.fan_out),
+        }
+    }
+
+    fn limits(&mut self, file: LimitsFile, env: LimitsFile) -> Limits {
+        let default = Limits::default();
+        let mut pick = |file, env, default| self.either(file, env).unwrap_or(default);
+        Limits {
+            documents_bytes: pick(file.documents, env.documents, default.documents_bytes),
+            text_tracks_bytes: pick(file.text_tracks, env.text_tracks, default.text_tracks_bytes),
+            other_bodies_bytes: pick(
+                file.other_bodies,
+                env.other_bodies,
+                default.other_bodies_bytes,
+            ),
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod callbacks;
+mod limits;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
+pub(crate) use limits::{JoinFile, LimitsFile};
+
 /// Everything that can be written; `None` is left out. The environment is read into one, too.
 #[derive(Debug, Default)]
 pub(crate) struct File {
@@ -32,6 +35,8 @@ pub(crate) struct File {
     pub(crate) balance: BalanceFile,
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
+    pub(crate) limits: LimitsFile,
+    pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
     pub(crate) threads: Option<Located<u32>>,
@@ -86,7 +91,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 13] = [
+const TOP: [&str; 15] = [
     "listen",
     "public_url",
     "state_dir",
@@ -95,6 +100,8 @@ const TOP: [&str; 13] = [
     "balance",
     "probe",
     "timeouts",
+    "limits",
+    "join",
     "callbacks",
     "hooks",
     "threads",
@@ -119,6 +126,8 @@ impl File {
             balance: top.get("balance").map(|node| read.balance(node)).unwrap_or_default(),
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
+            limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
+            join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
             hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),

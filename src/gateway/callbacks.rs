@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use pingora::http::ResponseHeader;
 use pingora_core::Result;
 use pingora_proxy::Session;
 use tokio::sync::Semaphore;
 
 use crate::bbb::call::Call;
 use crate::bbb::id::{MeetingId, TenantId};
+use crate::callback;
 use crate::callback::envelope::Envelope;
 use crate::callback::receive::{self, Arrived, Refusal};
 use crate::callback::rewrite;
@@ -21,6 +21,7 @@ use crate::callback::{Kind, PATH, target};
 use crate::clock;
 use crate::cluster::server::ServerSpec;
 use crate::gateway::Gateway;
+use crate::gateway::request::Head;
 use crate::hook::{Hook, event};
 use crate::state::hooks::Hooks;
 use crate::state::outbox::{Outbox, Taken};
@@ -30,8 +31,6 @@ const TAKEN_KIB_MAX: usize = 64 * 1024;
 const TAKEN_KIB_EACH: usize = 64;
 /// How long a body may take to come.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
-/// When a server is told to try again that does so at all.
-const RETRY_AFTER_S: u32 = 30;
 
 /// What the gateway needs to pass callbacks on.
 pub struct Callbacks {
@@ -66,23 +65,18 @@ impl Gateway {
         }
     }
 
-    /// Answers a request to a callback URL.
-    pub(super) async fn callback(&self, session: &mut Session, token: &str) -> Result<()> {
-        let status = self.take_callback(session, token).await?;
-        let mut header = ResponseHeader::build(status, Some(4))?;
-        header.insert_header(http::header::CONTENT_LENGTH, 0)?;
-        header.insert_header(http::header::CACHE_CONTROL, "no-store")?;
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            header.insert_header(http::header::RETRY_AFTER, RETRY_AFTER_S)?;
-        }
+    /// What to answer a request to a callback URL.
+    pub(super) async fn callback(&self, session: &mut Session, head: &Head) -> Result<StatusCode> {
+        let status = self.take_callback(session, head).await?;
         if !status.is_success() {
             // Whoever it was may have more of a body to send.
             session.set_keepalive(None);
         }
-        session.write_response_header(Box::new(header), true).await
+        Ok(status)
     }
 
-    async fn take_callback(&self, session: &mut Session, token: &str) -> Result<StatusCode> {
+    async fn take_callback(&self, session: &mut Session, head: &Head) -> Result<StatusCode> {
+        let token = callback::token_of(&head.path).unwrap_or_default();
         let opened = self.callbacks.as_ref().and_then(|callbacks| {
             let (sealer, to) = callbacks.outbox.keyring().open_token(token)?;
             Some((callbacks, sealer, to))

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use pingora_proxy::Session;
 
 use crate::bbb::call::{Call, CallName, Method, SignedCall};
 use crate::bbb::fault::Fault;
@@ -24,18 +23,13 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// The answer to a hooks call; `None` if it is not one, or hooks cannot be had.
-    pub(super) async fn hooks(&self, session: &mut Session) -> Option<Reply> {
+    pub(super) async fn hooks(&self, name: &CallName, head: &Head) -> Option<Reply> {
         let callbacks = self.callbacks.as_ref()?;
-        if !session.req_header().uri.path().contains("/hooks/") {
-            return None;
-        }
-        let head = Head::of(session);
-        let name = CallName::of_path(&head.path)?;
         let which = name.as_str().strip_prefix("hooks/")?;
         if head.method != Method::Get || !["create", "list", "destroy"].contains(&which) {
             return None;
         }
-        let signed = SignedCall { name: &name, query: &head.query, form: None };
+        let signed = SignedCall { name, query: &head.query, form: None };
         let answer = match self.tenants.verify(&signed) {
             Err(fault) => Err(fault),
             Ok((tenant, call)) => match which {

@@ -1,13 +1,8 @@
-//! Delivers callbacks to front ends: many at a time, each receiver at its own pace. Calls only addresses that
-//! may be called, looked at on every connection; no other module calls a URL that a front end chose.
+//! Delivers callbacks to front ends: many at a time, each receiver at its own pace.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect;
 use rustls::RootCertStore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,8 +12,8 @@ use crate::callback::Kind;
 use crate::callback::envelope::Envelope;
 use crate::callback::schedule::{self, Verdict};
 use crate::callback::send::{self, Outgoing};
-use crate::callback::target::Networks;
-use crate::client::{Client, tls};
+use crate::client::Client;
+use crate::client::front_end::{FrontEnds, Message};
 use crate::clock;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{HookSettings, Settings};
@@ -29,13 +24,8 @@ use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::{Outbox, Parcel, Step};
 
-/// One attempt, end to end.
-const DEADLINE: Duration = Duration::from_secs(20);
-const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a server has to say whether it lists a recording.
 const LISTING_DEADLINE: Duration = Duration::from_secs(10);
-/// As many as servers of 2.x follow.
-const REDIRECTS_MAX: usize = 5;
 /// How often the journal is looked through for what another process left.
 const ADOPT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long attempts under way may finish after a stop was asked for.
@@ -48,10 +38,7 @@ pub struct Deliverer {
     hooks: Arc<Hooks>,
     state: Arc<State>,
     client: Client,
-    /// For GET: follows redirects, as servers do.
-    get: reqwest::Client,
-    post: reqwest::Client,
-    networks: Networks,
+    front_ends: FrontEnds,
     events: HookSettings,
     public_url: Arc<str>,
 }
@@ -70,30 +57,10 @@ impl Deliverer {
         public_url: &str,
         authorities: RootCertStore,
     ) -> anyhow::Result<Self> {
-        let (networks, events) = (settings.callbacks.networks, settings.hooks);
-        let redirects = redirect::Policy::custom(move |attempt| {
-            let may_follow = attempt.previous().len() <= REDIRECTS_MAX
-                && may_call(attempt.url(), networks).is_ok();
-            if may_follow { attempt.follow() } else { attempt.stop() }
-        });
-        let tls = tls::checked(authorities)?;
-        let build = |policy| {
-            reqwest::Client::builder()
-                .redirect(policy)
-                .referer(false)
-                .no_proxy()
-                .tls_backend_preconfigured(tls.clone())
-                .dns_resolver(Arc::new(Allowed(networks)))
-                .connect_timeout(CONNECT_DEADLINE)
-                .timeout(DEADLINE)
-                .pool_idle_timeout(Duration::from_secs(30))
-                .pool_max_idle_per_host(2)
-                .build()
-                .context("cannot set up TLS for callbacks")
-        };
-        let (get, post) = (build(redirects)?, build(redirect::Policy::none())?);
+        let front_ends = FrontEnds::new(settings.callbacks.networks, authorities)?;
+        let events = settings.hooks;
         let public_url = public_url.into();
-        Ok(Self { outbox, hooks, state, client, get, post, networks, events, public_url })
+        Ok(Self { outbox, hooks, state, client, front_ends, events, public_url })
     }
 
     /// Delivers until `shutdown` turns true.
@@ -155,24 +122,15 @@ impl Deliverer {
             return Err(Failed(Verdict::Later, "the recording is not listed yet".to_owned()));
         }
         let outgoing = self.write(parcel);
-        let url: reqwest::Url =
-            outgoing.url.parse().map_err(|_| Failed(Verdict::Refused, "not a URL".to_owned()))?;
-        may_call(&url, self.networks).map_err(|why| Failed(Verdict::Later, why.to_owned()))?;
-        let mut request = match &outgoing.body {
-            Some(body) => self.post.post(url).body(body.clone()),
-            None => self.get.get(url),
+        let message = Message {
+            url: &outgoing.url,
+            user_agent: &envelope.user_agent,
+            content_type: &envelope.content_type,
+            authorization: outgoing.authorization.as_deref().unwrap_or_default(),
+            body: outgoing.body,
         };
-        for (name, value) in [
-            (http::header::USER_AGENT, Some(&envelope.user_agent)),
-            (http::header::CONTENT_TYPE, Some(&envelope.content_type)),
-            (http::header::AUTHORIZATION, outgoing.authorization.as_ref()),
-        ] {
-            if let Some(value) = value.filter(|value| !value.is_empty()) {
-                request = request.header(name, value);
-            }
-        }
-        let answer = request.send().await.map_err(|error| Failed(Verdict::Later, why(&error)))?;
-        let status = answer.status().as_u16();
+        let sent = self.front_ends.send(message).await;
+        let status = sent.map_err(|why| Failed(Verdict::Later, why))?;
         match schedule::verdict(envelope.kind, status) {
             Verdict::Delivered => Ok(()),
             verdict @ (Verdict::Refused | Verdict::Later) => {
@@ -225,91 +183,4 @@ impl Deliverer {
 async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that nobody is left who could ask for a stop.
     let _ = shutdown.wait_for(|stop| *stop).await;
-}
-
-/// Looks at a URL whose host is an address; names are looked at by [`Allowed`] when they are resolved.
-fn may_call(url: &reqwest::Url, networks: Networks) -> Result<(), &'static str> {
-    if !["http", "https"].contains(&url.scheme()) {
-        return Err("neither http nor https");
-    }
-    let host = url.host_str().unwrap_or_default();
-    let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    match literal {
-        Ok(address) if !networks.allow(address) => Err(NOT_ALLOWED),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-const NOT_ALLOWED: &str = "its address is not in callbacks.networks";
-
-/// Resolves names to those of their addresses that may be called.
-struct Allowed(Networks);
-
-#[derive(Debug, thiserror::Error)]
-#[error("{NOT_ALLOWED}")]
-struct NotAllowed;
-
-impl Resolve for Allowed {
-    fn resolve(&self, name: Name) -> Resolving {
-        let networks = self.0;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| networks.allow(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(NotAllowed.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// What went wrong, without the URL: some are passwords.
-fn why(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut root: &dyn std::error::Error = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    if std::ptr::addr_eq(root, error) { "no answer".to_owned() } else { root.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_in_urls_are_seen_however_they_are_written() {
-        let networks = Networks::default();
-        let allowed = |url: &str| may_call(&url.parse().unwrap(), networks).is_ok();
-        for good in ["https://gl.example.org/x", "http://10.0.0.7:3000/", "http://8.8.8.8/"] {
-            assert!(allowed(good), "{good}");
-        }
-        for bad in [
-            "http://127.0.0.1/",
-            "http://2130706433/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://0/",
-            "http://[::1]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://169.254.169.254/latest/meta-data",
-            "http://[fe80::1]/",
-            "ftp://8.8.8.8/",
-        ] {
-            assert!(!allowed(bad), "{bad}");
-        }
-    }
-
-    #[tokio::test]
-    async fn names_resolve_only_to_what_may_be_called() {
-        let resolve = async |networks| {
-            let name: Name = "localhost".parse().unwrap();
-            Allowed(networks).resolve(name).await.is_ok()
-        };
-        assert!(!resolve(Networks::default()).await);
-        assert!(resolve(Networks { loopback: true, ..Networks::default() }).await);
-    }
 }

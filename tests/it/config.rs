@@ -14,7 +14,9 @@ use tinyscale::cluster::placement::cost::Weights;
 use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
-use tinyscale::config::settings::{HookSettings, ProbeSettings, Settings, Timeouts, TlsCheck};
+use tinyscale::config::settings::{
+    HookSettings, Limits, ProbeSettings, Settings, Timeouts, TlsCheck,
+};
 use tinyscale::config::{Source, load};
 use tinyscale::hook::sign::Form;
 
@@ -171,6 +173,7 @@ fn two_variables_and_a_list_are_enough() {
         assert_eq!(settings.servers[1].spec.weight, 2.5);
         assert_eq!(settings.probe, ProbeSettings::default());
         assert_eq!(settings.timeouts, Timeouts::default());
+        assert_eq!(settings.limits, Limits::default());
     }
 }
 
@@ -241,6 +244,15 @@ fn everything_arrives() {
             fan_out: Duration::from_secs(3),
         }
     );
+    assert_eq!(
+        settings.limits,
+        Limits {
+            documents_bytes: 20 * 1024 * 1024,
+            text_tracks_bytes: 100 * 1024 * 1024,
+            other_bodies_bytes: 64 * 1024,
+        }
+    );
+    assert!(settings.heal_create_time);
     let networks = Networks { public: true, private: false, loopback: true };
     assert_eq!(settings.callbacks.networks, networks);
     assert_eq!(settings.hooks, HookSettings { form: Form::Json, algorithm: Algorithm::Sha256 });

@@ -2,12 +2,18 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod callbacks;
+mod cases;
+mod clients;
 mod config;
 mod failures;
 mod harness;
 mod hooks;
+mod join;
 mod lifecycle;
 mod meetings;
 mod names;
 mod process;
+mod property;
+mod tidy;
 mod tls;
+mod wire;

@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod create;
 mod create_time;
 pub mod exchange;
 mod fan_out;
@@ -27,13 +28,12 @@ use pingora_proxy::Session;
 
 use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
 use crate::bbb::fault::Fault;
-use crate::bbb::id::{MeetingId, TenantId};
+use crate::bbb::id::TenantId;
 use crate::bbb::query;
 use crate::bbb::reply::Reply;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
-use crate::cluster::wish::Wish;
 use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts};
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
@@ -42,7 +42,7 @@ use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
 use crate::gateway::request::Head;
 use crate::route::{self, Decision};
-use crate::state::{State, Turn};
+use crate::state::State;
 use crate::tenant::Tenants;
 
 /// What all bodies of parameters that are being read may take together, beyond 64 KiB each.
@@ -222,8 +222,9 @@ impl Gateway {
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                match self.create(tenant, call, id, &wish, has_body).await {
-                    Ok(errand) => exchange.errand = Some(errand),
+                let running_since = create_time::of_running(&self.state.cluster(), tenant, &id);
+                match self.create(tenant, call, id, wish, has_body).await {
+                    Ok(errand) => exchange.errand = Some(Errand { running_since, ..errand }),
                     Err(fault) => {
                         return Ok(Outcome::Reply(Reply::fault(&fault, exchange.format)));
                     }
@@ -231,29 +232,5 @@ impl Gateway {
             }
         }
         Ok(Outcome::Forward)
-    }
-
-    /// A create on its way to the meeting's server, or to a new one that was claimed for it.
-    async fn create(
-        &self,
-        tenant: TenantId,
-        call: Call,
-        id: MeetingId,
-        wish: &Wish,
-        has_body: bool,
-    ) -> std::result::Result<Errand, Fault> {
-        let running_since = create_time::of_running(&self.state.cluster(), tenant, &id);
-        let turn = self.state.claim(tenant, &id, wish, self.timeouts.create).await;
-        let (server, create) = match turn {
-            Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
-            Turn::Repeat(server) => (server, Create::Repeated),
-            Turn::Unavailable => return Err(Fault::no_server()),
-            Turn::TagUnavailable => return Err(Fault::tag_unavailable(wish.tags.text())),
-            Turn::Timeout => return Err(Fault::create_failed()),
-        };
-        let spec = self.usable(server).ok_or(Fault::create_failed())?;
-        let mut errand = Errand::new(tenant, call, Some(id), (server, spec), has_body, create);
-        errand.running_since = running_since;
-        Ok(errand)
     }
 }

@@ -130,10 +130,14 @@ pub fn decide(cluster: &Cluster, tenant: TenantId, call: &Call) -> Decision {
 }
 
 fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId) -> Decision {
-    let Some(meeting) = cluster.find(tenant, &id) else {
+    let known = cluster.find(tenant, &id);
+    let being_made = known.is_some_and(|meeting| matches!(meeting.stage, Stage::Claimed(_)));
+    let Some(server) =
+        known.map(|meeting| meeting.server).or_else(|| cluster.recalled(tenant, &id))
+    else {
         return unknown_meeting(call);
     };
-    let Some(member) = cluster.member(meeting.server) else {
+    let Some(member) = cluster.member(server) else {
         return refuse(call, &unreachable(call));
     };
     if member.mode == Mode::Disable || member.pulse.health() == Health::Down {
@@ -141,13 +145,13 @@ fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId
     }
     if *call.name() == CallName::Join {
         // The server may still be fetching slides: to it, the meeting does not exist yet.
-        if matches!(meeting.stage, Stage::Claimed(_)) {
+        if being_made {
             return refuse(call, &Fault::meeting_not_ready());
         }
         let location = join_location(call, &member.spec);
         return Decision::Redirect(Redirect { location, meeting: id });
     }
-    Decision::Forward(Forward { server: meeting.server, spec: member.spec.clone(), meeting: id })
+    Decision::Forward(Forward { server, spec: member.spec.clone(), meeting: id })
 }
 
 /// What a create says about the meeting it wants. A hint that is no number is none.
@@ -191,9 +195,10 @@ mod tests {
     use super::*;
     use crate::bbb::call::SignedCall;
     use crate::bbb::checksum::{Algorithm, sign};
+    use crate::bbb::id::KeyHash;
     use crate::bbb::secret::Secret;
     use crate::cluster::moment::Moment;
-    use crate::cluster::testing::{TENANT, seen, up};
+    use crate::cluster::testing::{TENANT, id, seen, unknown, up};
 
     fn name(text: &str) -> CallName {
         CallName::of_path(&format!("/bigbluebutton/api/{text}")).unwrap()
@@ -251,6 +256,18 @@ mod tests {
             check(Health::Suspect, text, "meetingID=m", "to bbb1");
             check(Health::Down, text, "meetingID=m", "internalError");
         }
+    }
+
+    #[test]
+    fn a_meeting_that_is_only_remembered_is_not_denied() {
+        let mut cluster = unknown(2);
+        cluster.recall([(KeyHash::of(TENANT, &id("m")), ServerId(0))]);
+        let info = call("getMeetingInfo", "meetingID=m");
+        assert_eq!(shown(decide(&cluster, TENANT, &info)), "internalError");
+        cluster.observe(ServerId(0), &[], Moment(1), Moment(1));
+        assert_eq!(shown(decide(&cluster, TENANT, &info)), "to bbb1");
+        cluster.observe(ServerId(0), &[], Moment(2), Moment(2));
+        assert_eq!(shown(decide(&cluster, TENANT, &info)), "notFound");
     }
 
     #[test]

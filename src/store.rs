@@ -13,6 +13,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Row, SqlitePool};
 
 use crate::bbb::id::KeyHash;
+use crate::cluster::meetings::ClaimId;
 use crate::cluster::server::{Mode, ServerName};
 
 /// The file in `state_dir`.
@@ -27,6 +28,8 @@ const STEPS: [&str; 1] = ["
     CREATE TABLE claims (
         meeting TEXT PRIMARY KEY,
         server TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        number BIGINT NOT NULL,
         holders BIGINT NOT NULL,
         claimed_s BIGINT NOT NULL
     );
@@ -38,6 +41,8 @@ const STEPS: [&str; 1] = ["
 pub struct Store {
     pool: SqlitePool,
     healthy: AtomicBool,
+    /// Tells the claims of this process from those of others.
+    owner: String,
 }
 
 /// Why there is no store; reads as a sentence's end.
@@ -72,7 +77,8 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|why| NoStore(shown(&why)))?;
-        let store = Self { pool, healthy: AtomicBool::new(true) };
+        let owner = format!("{}-{}", std::process::id(), unix_ns());
+        let store = Self { pool, healthy: AtomicBool::new(true), owner };
         store.migrate().await.map_err(|why| NoStore(shown(&why)))?;
         Ok(store)
     }
@@ -98,23 +104,35 @@ impl Store {
         self.healthy.load(Ordering::Relaxed)
     }
 
-    /// Claims `meeting` on `server` unless somebody has already: the server that has the claim now. `None`:
-    /// the store cannot tell, memory decides.
-    pub async fn claim(&self, meeting: KeyHash, server: &ServerName) -> Option<ServerName> {
+    /// Claims `meeting` on `server` unless another process has: the server that has the claim now. `None`:
+    /// the store cannot tell, memory decides. What this process has claimed before is superseded: its memory
+    /// knows best.
+    pub async fn claim(
+        &self,
+        meeting: KeyHash,
+        claim: ClaimId,
+        server: &ServerName,
+    ) -> Option<ServerName> {
         let claiming = sqlx::query(
-            "INSERT INTO claims VALUES ($1, $2, 1, CAST($3 AS BIGINT)) \
-             ON CONFLICT (meeting) DO UPDATE SET holders = claims.holders + 1 RETURNING server",
+            "INSERT INTO claims VALUES ($1, $2, $3, CAST($4 AS BIGINT), 1, CAST($5 AS BIGINT)) \
+             ON CONFLICT (meeting) DO UPDATE SET \
+             server = CASE claims.owner WHEN $3 THEN $2 ELSE claims.server END, \
+             number = CASE claims.owner WHEN $3 THEN excluded.number ELSE claims.number END, \
+             holders = CASE claims.owner WHEN $3 THEN 1 ELSE claims.holders + 1 END \
+             RETURNING server",
         )
         .bind(meeting.to_string())
         .bind(server.as_str())
+        .bind(&self.owner)
+        .bind(number(claim))
         .bind(unix_s())
         .fetch_one(&self.pool);
         let row = self.told("claim", claiming).await?;
         ServerName::new(row.try_get("server").ok()?).ok()
     }
 
-    /// Moves a claim on, because `from` certainly made nothing. False if somebody else has relied on it in
-    /// the meantime, who may be sending a create to `from` right now.
+    /// Moves a claim on, because `from` certainly made nothing. False if another process has relied on it in
+    /// the meantime, which may be sending a create to `from` right now.
     pub async fn move_claim(&self, meeting: KeyHash, from: &ServerName, to: &ServerName) -> bool {
         let moving = sqlx::query(
             "UPDATE claims SET server = $3 WHERE meeting = $1 AND server = $2 AND holders = 1",
@@ -124,17 +142,34 @@ impl Store {
         .bind(to.as_str())
         .execute(&self.pool);
         // Without a store nobody else can have relied on it.
-        self.told("claim", moving).await.is_none_or(|done| done.rows_affected() == 1)
+        self.told("move", moving).await.is_none_or(|done| done.rows_affected() == 1)
     }
 
-    /// Forgets claims: nobody made the meetings, or they are gone.
-    pub async fn forget(&self, meetings: &[KeyHash]) {
-        for meeting in meetings {
-            let forgetting = sqlx::query("DELETE FROM claims WHERE meeting = $1")
-                .bind(meeting.to_string())
-                .execute(&self.pool);
-            self.told("forget", forgetting).await;
-        }
+    /// Takes a claim over whose server counts as lost.
+    pub async fn take_over(&self, meeting: KeyHash, claim: ClaimId, server: &ServerName) {
+        let taking = sqlx::query(
+            "UPDATE claims SET server = $2, owner = $3, number = CAST($4 AS BIGINT), holders = 1 \
+             WHERE meeting = $1",
+        )
+        .bind(meeting.to_string())
+        .bind(server.as_str())
+        .bind(&self.owner)
+        .bind(number(claim))
+        .execute(&self.pool);
+        self.told("take over", taking).await;
+    }
+
+    /// Forgets a claim: nobody made the meeting, or it is gone. One that this process made after `last` is
+    /// another one and stays.
+    pub async fn forget(&self, meeting: KeyHash, last: ClaimId) {
+        let forgetting = sqlx::query(
+            "DELETE FROM claims WHERE meeting = $1 AND (owner <> $2 OR number <= CAST($3 AS BIGINT))",
+        )
+        .bind(meeting.to_string())
+        .bind(&self.owner)
+        .bind(number(last))
+        .execute(&self.pool);
+        self.told("forget", forgetting).await;
     }
 
     /// All claims, for a start after which memory is empty.
@@ -211,6 +246,17 @@ fn shown(error: &sqlx::Error) -> String {
     }
 }
 
+fn number(claim: ClaimId) -> i64 {
+    i64::try_from(claim.0).unwrap_or(i64::MAX)
+}
+
+/// Different in every process that ever opened the file.
+#[expect(clippy::disallowed_methods, reason = "a name, not a decision")]
+fn unix_ns() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_nanos())
+}
+
 /// For people who look into the file; nothing is decided by it.
 #[expect(clippy::disallowed_methods, reason = "a date for people, not a decision")]
 fn unix_s() -> i64 {
@@ -239,24 +285,41 @@ mod tests {
     async fn the_first_claim_wins_in_every_process() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (store(&folder).await, store(&folder).await);
-        assert_eq!(one.claim(meeting("m"), &server("a")).await, Some(server("a")));
-        assert_eq!(other.claim(meeting("m"), &server("b")).await, Some(server("a")));
-        assert_eq!(other.claim(meeting("n"), &server("b")).await, Some(server("b")));
+        let (a, b) = (server("a"), server("b"));
+        assert_eq!(one.claim(meeting("m"), ClaimId(0), &a).await, Some(a.clone()));
+        assert_eq!(other.claim(meeting("m"), ClaimId(0), &b).await, Some(a.clone()));
+        assert_eq!(other.claim(meeting("n"), ClaimId(1), &b).await, Some(b));
         let claims = store(&folder).await.claims().await;
         assert_eq!(claims.len(), 2);
-        one.forget(&[meeting("m"), meeting("n")]).await;
+        one.forget(meeting("m"), ClaimId(0)).await;
+        one.forget(meeting("n"), ClaimId(0)).await;
         assert!(other.claims().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_process_supersedes_its_own_claims_and_a_late_forget_does_not_hit_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder).await;
+        let (a, b) = (server("a"), server("b"));
+        store.claim(meeting("m"), ClaimId(0), &a).await;
+        assert_eq!(store.claim(meeting("m"), ClaimId(1), &b).await, Some(b));
+        store.forget(meeting("m"), ClaimId(0)).await;
+        assert_eq!(store.claims().await.len(), 1);
+        store.forget(meeting("m"), ClaimId(1)).await;
+        assert!(store.claims().await.is_empty());
     }
 
     #[tokio::test]
     async fn a_claim_that_others_rely_on_does_not_move() {
         let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder).await;
+        let (one, other) = (store(&folder).await, store(&folder).await);
         let (a, b) = (server("a"), server("b"));
-        store.claim(meeting("m"), &a).await;
-        assert!(store.move_claim(meeting("m"), &a, &b).await);
-        assert_eq!(store.claim(meeting("m"), &a).await, Some(b.clone()));
-        assert!(!store.move_claim(meeting("m"), &b, &a).await);
+        one.claim(meeting("m"), ClaimId(0), &a).await;
+        assert!(one.move_claim(meeting("m"), &a, &b).await);
+        assert_eq!(other.claim(meeting("m"), ClaimId(0), &a).await, Some(b.clone()));
+        assert!(!one.move_claim(meeting("m"), &b, &a).await);
+        other.take_over(meeting("m"), ClaimId(0), &a).await;
+        assert_eq!(one.claims().await[0].server, a);
     }
 
     #[tokio::test]
@@ -287,10 +350,10 @@ mod tests {
         let (one, other) = (store(&folder).await, store(&folder).await);
         let mut lock = one.pool.acquire().await.unwrap();
         sqlx::query("BEGIN EXCLUSIVE").execute(&mut *lock).await.unwrap();
-        assert_eq!(other.claim(meeting("m"), &server("a")).await, None);
+        assert_eq!(other.claim(meeting("m"), ClaimId(0), &server("a")).await, None);
         assert!(!other.is_healthy());
         sqlx::query("COMMIT").execute(&mut *lock).await.unwrap();
-        assert_eq!(other.claim(meeting("m"), &server("a")).await, Some(server("a")));
+        assert_eq!(other.claim(meeting("m"), ClaimId(0), &server("a")).await, Some(server("a")));
         assert!(other.is_healthy());
     }
 }

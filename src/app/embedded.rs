@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::listen::Bound;
-use crate::app::serve::{add_listener, shared_conf};
+use crate::app::serve::add_listener;
 
 /// Something that serves until it is dropped.
 pub struct Running {
@@ -38,7 +38,7 @@ impl Drop for Running {
 impl App {
     /// Starts on `bound`. The caller has done the roll call, or means to start without.
     pub fn start(&self, bound: Bound) -> anyhow::Result<Running> {
-        let conf = shared_conf(self);
+        let conf = Arc::new(self.server_conf());
         let mut gateway = self.gateway(&conf)?;
         let background = self.background()?;
         let mut addresses = Vec::new();

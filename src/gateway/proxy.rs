@@ -42,7 +42,7 @@ impl ProxyHttp for Gateway {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::default()
+        Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
     }
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}

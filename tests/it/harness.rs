@@ -13,6 +13,7 @@ use tinyscale::bbb::checksum::{self, Algorithm};
 use tinyscale::bbb::id::{MeetingId, TenantId};
 use tinyscale::bbb::secret::Secret;
 use tinyscale::cluster::health::Health;
+use tinyscale::cluster::server::Mode;
 use tinyscale::config::settings::Settings;
 use tinyscale::config::{Source, load};
 use tinyscale::state::State;
@@ -92,18 +93,22 @@ pub(crate) async fn sims(count: usize) -> Vec<Sim> {
     .unwrap()
 }
 
-/// Settings for a gateway in front of `sims`, impatient so that tests are quick.
+/// Settings for a gateway in front of `sims`.
 pub(crate) fn settings(sims: &[Sim]) -> Settings {
-    let mut yaml = format!(
+    let servers = sims.iter().map(|sim| {
+        let (name, url, secret) = (sim.name(), sim.url(), sim.secret());
+        format!("  - {{ name: {name}, url: \"{url}\", secret: \"{secret}\" }}\n")
+    });
+    configured(&servers.collect::<String>())
+}
+
+/// Settings with this list of `servers` in YAML, impatient so that tests are quick.
+pub(crate) fn configured(servers: &str) -> Settings {
+    let yaml = format!(
         "listen: [{{ address: \"127.0.0.1:0\" }}]\nsecrets: [{{ env: FRONT }}]\nthreads: 1\n\
          probe: {{ interval: 100ms, timeout: 2s, backoff_max: 500ms }}\n\
-         timeouts: {{ connect: 5s, create: 10s, call: 3s, fan_out: 2s }}\nservers:\n# {}\n",
-        sims.len()
+         timeouts: {{ connect: 5s, create: 10s, call: 3s, fan_out: 2s }}\nservers:\n{servers}"
     );
-    for sim in sims {
-        let (name, url, secret) = (sim.name(), sim.url(), sim.secret());
-        yaml.push_str(&format!("  - {{ name: {name}, url: \"{url}\", secret: \"{secret}\" }}\n"));
-    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tinyscale.yaml");
     std::fs::write(&path, yaml).unwrap();
@@ -115,9 +120,14 @@ pub(crate) fn settings(sims: &[Sim]) -> Settings {
 impl Gateway {
     /// Asks every server once, as at any start, and serves.
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::run(&App::new(settings).unwrap()).await
+    }
+
+    /// The same with an app that was put together elsewhere.
+    pub(crate) async fn run(app: &App) -> Self {
         install_crypto();
-        let bound = Bound::to(&settings.listen).unwrap();
-        let app = App::new(settings);
+        let bound = Bound::to(&app.settings().listen).unwrap();
+        app.open_store().await;
         app.roll_call().await.unwrap();
         let state = app.state().clone();
         let running = app.start(bound).unwrap();
@@ -159,6 +169,15 @@ impl Gateway {
             members.any(|(_, m)| m.spec.name.as_str() == server && m.pulse.health() == health)
         })
         .await;
+    }
+
+    /// Sets what operators set.
+    pub(crate) fn set_mode(&self, server: &str, mode: Mode) {
+        let mut cluster = self.state.cluster();
+        let mut members = cluster.members();
+        let (id, _) = members.find(|(_, m)| m.spec.name.as_str() == server).unwrap();
+        drop(members);
+        cluster.set_mode(id, mode);
     }
 
     /// The name of the server that a meeting is known on.
@@ -255,7 +274,7 @@ pub(crate) async fn raw_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
         let _ = stream.read_to_end(&mut answer).await;
         answer
     };
-    tokio::time::timeout(DEADLINE, talking).await.unwrap_or_else(|_| panic!("no answer in time"))
+    tokio::time::timeout(DEADLINE, talking).await.unwrap()
 }
 
 fn install_crypto() {

@@ -11,7 +11,7 @@ mod lifecycle;
 mod meetings;
 mod names;
 mod process;
-mod tidy;
 mod property;
+mod tidy;
 mod tls;
 mod wire;

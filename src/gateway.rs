@@ -36,6 +36,7 @@ use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts};
 use crate::gateway::answer::Outcome;
+use crate::gateway::body::Room;
 use crate::gateway::create_time::FormerLives;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
@@ -43,6 +44,9 @@ use crate::gateway::request::Head;
 use crate::route::{self, Decision};
 use crate::state::State;
 use crate::tenant::Tenants;
+
+/// What all bodies of parameters that are being read may take together, beyond 64 KiB each.
+const PARAMETER_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// The proxy that answers the API.
 pub struct Gateway {
@@ -52,6 +56,7 @@ pub struct Gateway {
     peers: Peers,
     timeouts: Timeouts,
     limits: Limits,
+    room: Room,
     /// If joins are to be healed.
     former_lives: Option<FormerLives>,
 }
@@ -72,6 +77,9 @@ impl Gateway {
             peers: Peers::new(servers, addresses, settings.timeouts)?,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            room: Room::of(
+                PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
+            ),
             former_lives: settings.heal_create_time.then(FormerLives::default),
         })
     }
@@ -129,7 +137,7 @@ impl Gateway {
     async fn read_parameters(
         &self,
         session: &mut Session,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         head: &Head,
         name: &CallName,
     ) -> Result<std::result::Result<Option<String>, Fault>> {
@@ -156,7 +164,14 @@ impl Gateway {
             }
             return Ok(Ok(None));
         }
-        let bytes = match body::read(session, exchange.body_bytes_max).await {
+        let bytes = match body::read(
+            session,
+            exchange.body_bytes_max,
+            &self.room,
+            &mut exchange.room,
+        )
+        .await
+        {
             Ok(bytes) => bytes.freeze(),
             Err(fault) => return Ok(Err(fault)),
         };

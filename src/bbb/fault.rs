@@ -128,6 +128,11 @@ impl Fault {
         Self::new("malformedRequest", "The request is malformed.")
     }
 
+    /// More large bodies at the same time than there is room for.
+    pub fn too_busy() -> Self {
+        Self::new("internalError", "Too many large requests at the same time. Please try again.")
+    }
+
     /// A join while the meeting is still being made.
     pub fn meeting_not_ready() -> Self {
         Self::new("notFound", "The meeting is being created. Please try again in a few seconds.")

@@ -10,6 +10,7 @@ use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::reply::Format;
 use crate::cluster::moment::Moment;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::gateway::body::Taken;
 use crate::gateway::gzip::{Packer, Unpacker};
 use crate::gateway::held::Held;
 use crate::gateway::request::Head;
@@ -36,6 +37,8 @@ pub struct Exchange {
     pub(crate) held: Held,
     /// The request, if it has a body of which some may not have been read when it is answered.
     pub(crate) unread: Option<Head>,
+    /// Its part of the room for bodies.
+    pub(crate) room: Option<Taken>,
     /// What is forwarded; `None` if the answer is given here.
     pub(crate) errand: Option<Errand>,
     /// What to tell the client, if something better is known than that the server failed.

@@ -241,13 +241,15 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> FailToProxy {
         self.report(exchange, error);
-        let nobody_there = *error.esource() == ErrorSource::Downstream;
-        let fault = exchange.fault.take().or(exchange.errand.as_ref().map(Errand::fault));
+        // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
+        let incomplete =
+            (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
+        let fault = exchange.fault.take().or(incomplete);
+        let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
         // The outcome of a create is settled, or left in doubt, before anybody is answered.
         exchange.errand = None;
         let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
         let sent = match session.response_written() {
-            _ if nobody_there => false,
             None => {
                 let sent = answer::send(session, &reply).await.is_ok();
                 if let Some(head) = exchange.unread.take() {

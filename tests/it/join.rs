@@ -171,7 +171,10 @@ async fn a_post_is_redirected_with_signed_parameters_only() {
     assert_eq!(answer.status, 302);
     // Parameters that no checksum covers never come into a URL that tinyscale signs.
     for (query, form) in [
-        (signed("join", "fullName=Ada&meetingID=room"), "role=MODERATOR"),
+        (
+            signed("join", "fullName=Ada&meetingID=room"),
+            "role=MODERATOR&errorRedirectUrl=https%3A%2F%2Fevil.example",
+        ),
         (signed("join", ""), form),
         (String::new(), &format!("{form}&{}", signed("join", "")) as &str),
     ] {

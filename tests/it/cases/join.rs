@@ -14,7 +14,7 @@ const CASES: &[Case] = &[
     ("JO5: empty parameters stay", Room, Get("join", "test1=&meetingID=room&fullName=A+b&test2="), Redirected("test1=&meetingID=room&fullName=A+b&test2=")),
     ("clients M15: Greenlight's empty password beside a role", Room, Get("join", "fullName=Ada&meetingID=room&password=&role=Moderator"), Redirected("fullName=Ada&meetingID=room&password=&role=Moderator")),
     ("JO7", RoomDown, Get("join", "meetingID=room&password=mp&fullName=Ada"), Failed("serverUnavailable", "The server for this meeting is disabled/offline.")),
-    ("JO9 M15: as BBB 3.0 and Scalelite, not 405", Room, Post("join", "meetingID=room&fullName=Ada", FORM, "password=mp"), Failed("unsupportedRequest", "This request is not supported.")),
+    ("JO9 M15: what the checksum does not cover is never signed for the server", Room, Post("join", "meetingID=room&fullName=Ada", FORM, "password=mp"), Failed("checksumError", "Checksums do not match")),
     ("new: an apostrophe that a browser escaped", Room, Get("join", "meetingID=room&fullName=O%27Neil"), Redirected("meetingID=room&fullName=O%27Neil")),
 ];
 

@@ -299,6 +299,35 @@ async fn s31_text_tracks_are_streamed_to_the_recordings_server() {
     assert_eq!(world.sims[1].calls_of("putRecordingTextTrack")[0].body, body.as_bytes());
 }
 
+#[tokio::test]
+async fn chunks_that_make_no_sense_are_told_so() {
+    let world = World::start(1).await;
+    for (kind, query, key) in [
+        (XML, signed("create", "meetingID=room&name=nn"), "requestIncomplete"),
+        (FORM, signed("create", "meetingID=room&name=nn"), "requestIncomplete"),
+    ] {
+        let request = format!(
+            "POST /bigbluebutton/api/create?{query} HTTP/1.1\r\nHost: lb\r\nContent-Type: {kind}\r\n\
+             Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"
+        );
+        let answer = ask(world.gateway.address, &request).await;
+        assert!(answer.text().contains(key), "{kind}: {}", answer.text());
+    }
+    // The meeting was not made, and can be.
+    world.gateway.get("create", "meetingID=room&name=nn").await.assert_success();
+}
+
+/// Anybody can send a form. Ten thousand parameters are Tomcat's bound, too.
+#[tokio::test]
+async fn a_form_of_countless_parameters_is_refused() {
+    let world = World::start(1).await;
+    let form = format!("name=nn{}", "&a=1".repeat(10_001));
+    let answer = world.gateway.post("create", "meetingID=room", FORM, form).await;
+    answer.assert_failed("malformedRequest");
+    let form = format!("name=nn{}", "&a=1".repeat(9_000));
+    world.gateway.post("create", "meetingID=room", FORM, form).await.assert_success();
+}
+
 /// A client that sends half a body and waits: nothing is kept waiting but its own connection, and a body that
 /// ends early is told as such.
 #[tokio::test]

@@ -76,6 +76,23 @@ async fn headers_are_bounded_in_number_and_size() {
     assert!(answer.text().contains("SUCCESS"));
 }
 
+/// Where two parsers could part ways, nobody gets an answer that matters.
+#[tokio::test]
+async fn headers_that_can_be_read_in_two_ways_are_refused() {
+    let world = World::start(1).await;
+    let target = format!("/bigbluebutton/api/getMeetings?{}", signed("getMeetings", ""));
+    for more in [
+        "X: y\nZ: w\r\n",
+        "Transfer-Encoding: identity, chunked\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        let answer = ask(world.gateway.address, &request("GET", &target, more)).await;
+        assert_refused(&answer, "malformedRequest", more);
+        assert_eq!(answer.header("connection"), "close", "{more}");
+    }
+}
+
 /// Design rule 7 over C19: on API paths even a method that nobody sends is answered in BBB's XML.
 #[tokio::test]
 async fn methods() {

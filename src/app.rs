@@ -18,9 +18,8 @@ use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::clock::Clock;
-use crate::cluster::health::Hysteresis;
+use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
-use crate::cluster::{Cluster, Rules};
 use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
 use crate::services::{probe, resolve};
@@ -40,7 +39,7 @@ impl App {
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
-        let mut cluster = Cluster::new(rules(&settings), placement);
+        let mut cluster = Cluster::new(balance.rules(&settings.probe), placement);
         let servers = settings
             .servers
             .iter()
@@ -98,17 +97,6 @@ impl App {
             hosts: self.hosts(),
             settings: self.settings.clone(),
         })
-    }
-}
-
-fn rules(settings: &Settings) -> Rules {
-    let (probe, balance) = (&settings.probe, &settings.balance);
-    Rules {
-        hysteresis: Hysteresis { down_after: probe.down_after, up_after: probe.up_after },
-        failover_after: balance.failover_after,
-        slow_start: balance.slow_start,
-        all_tagged_open: balance.all_tagged_open,
-        weights: balance.weights,
     }
 }
 

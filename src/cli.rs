@@ -1,5 +1,7 @@
 //! The command line: what was asked for, what is shown, and the exit code. The only place that prints.
 
+mod replay;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ struct Args {
 enum Command {
     /// Only check the configuration, like -t
     Check,
+    /// Place the meetings of a trace as in production, in virtual time and without any server
+    Replay(replay::Args),
 }
 
 /// Runs the program with the process's arguments and environment.
@@ -43,6 +47,18 @@ pub fn run() -> ExitCode {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
+    if let Some(Command::Replay(replay)) = &args.command {
+        return match replay::run(replay, args.config.as_deref()) {
+            Ok(summary) => {
+                print!("{summary}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut settings = match settings(args.config.as_deref()) {
         Ok(settings) => settings,
         Err(problems) => {

@@ -1,12 +1,16 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+pub mod embedded;
+pub mod kept;
+pub mod limits;
 pub mod listen;
 pub mod roll_call;
 pub mod serve;
+mod stop;
+mod trust;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::server::ShutdownWatch;
@@ -15,6 +19,7 @@ use pingora_core::services::background::BackgroundService;
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
 
+use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::clock::Clock;
@@ -22,7 +27,8 @@ use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
-use crate::services::{probe, resolve};
+use crate::services::probe;
+use crate::services::resolve::Lookup;
 use crate::state::State;
 
 /// Everything that runs, before it runs.
@@ -31,11 +37,20 @@ pub struct App {
     state: Arc<State>,
     addresses: Arc<Addresses>,
     servers: Vec<(ServerId, ServerSettings)>,
+    lookup: Lookup,
+    trust: Trust,
 }
 
 impl App {
-    /// Puts it together. Nothing is asked and nothing listens yet.
-    pub fn new(settings: Settings) -> Self {
+    /// Puts it together. Nothing is asked and nothing listens yet. Fails if certificates of authorities that
+    /// the settings need cannot be used.
+    pub fn new(settings: Settings) -> anyhow::Result<Self> {
+        Self::with_lookup(settings, Lookup::default())
+    }
+
+    /// The same, with another way to look names up.
+    pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
+        let trust = Trust::load(&settings.servers)?;
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
@@ -49,7 +64,11 @@ impl App {
             })
             .collect();
         let state = Arc::new(State::new(cluster, clock));
-        Self { settings: Arc::new(settings), state, addresses: Arc::default(), servers }
+        let (settings, addresses) = (Arc::new(settings), Arc::default());
+        let app = Self { settings, state, addresses, servers, lookup, trust };
+        // A CA file that cannot be used is a mistake to tell before anything is asked.
+        app.client()?;
+        Ok(app)
     }
 
     /// The settings it was made from.
@@ -64,7 +83,24 @@ impl App {
 
     fn client(&self) -> anyhow::Result<Client> {
         let servers = self.servers.iter().map(|(id, server)| (*id, server));
-        Client::new(servers, &self.addresses, self.settings.timeouts.connect)
+        let connect = self.settings.timeouts.connect;
+        Client::new(servers, &self.addresses, connect, &self.trust.system)
+    }
+
+    /// Pingora's own settings, every one that matters set: several of its defaults wait for ever.
+    pub fn server_conf(&self) -> ServerConf {
+        let settings = &self.settings;
+        ServerConf {
+            threads: settings.threads,
+            work_stealing: settings.threads > 1,
+            ca_file: self.trust.pingora_file.clone(),
+            // Longer than ours, which `stop` keeps: Pingora knows only whole seconds and sleeps them all.
+            grace_period_seconds: Some(settings.grace_period.as_secs().saturating_add(60)),
+            graceful_shutdown_timeout_seconds: Some(1),
+            upstream_keepalive_pool_size: 1024,
+            max_retries: 16,
+            ..ServerConf::default()
+        }
     }
 
     fn hosts(&self) -> Vec<String> {
@@ -95,6 +131,7 @@ impl App {
             client: self.client()?,
             addresses: self.addresses.clone(),
             hosts: self.hosts(),
+            lookup: self.lookup.clone(),
             settings: self.settings.clone(),
         })
     }
@@ -106,6 +143,7 @@ pub struct Background {
     client: Client,
     addresses: Arc<Addresses>,
     hosts: Vec<String>,
+    lookup: Lookup,
     settings: Arc<Settings>,
 }
 
@@ -118,20 +156,11 @@ impl BackgroundService for Background {
             self.settings.probe,
             shutdown.clone(),
         );
-        let names = resolve::run(self.addresses.clone(), self.hosts.clone(), shutdown);
-        tokio::join!(probes, names);
-    }
-}
-
-/// Pingora's own settings, every one that matters set: several of its defaults wait for ever.
-pub fn server_conf(settings: &Settings) -> ServerConf {
-    ServerConf {
-        threads: settings.threads,
-        work_stealing: settings.threads > 1,
-        grace_period_seconds: Some(settings.grace_period.as_secs()),
-        graceful_shutdown_timeout_seconds: Some(Duration::from_secs(5).as_secs()),
-        upstream_keepalive_pool_size: 1024,
-        max_retries: 16,
-        ..ServerConf::default()
+        let names = self.lookup.run(&self.addresses, &self.hosts, shutdown);
+        let forgetting = self.state.keep_forgetting();
+        tokio::select! {
+            _ = futures::future::join(probes, names) => {}
+            () = forgetting => {}
+        }
     }
 }

@@ -2,16 +2,17 @@
 //! redirect, never waits for DNS. What clients of ours send goes through `gateway`, not through here.
 
 pub mod addresses;
+pub mod tls;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::bbb::checksum;
 use crate::client::addresses::Addresses;
@@ -58,35 +59,46 @@ impl Failure {
 /// live there.
 #[derive(Clone)]
 pub struct Client {
-    by_server: Arc<HashMap<ServerId, (Arc<ServerSpec>, reqwest::Client)>>,
+    by_server: Arc<HashMap<ServerId, Line>>,
+    addresses: Arc<Addresses>,
+    connect_timeout: Duration,
+}
+
+/// The way to one server.
+struct Line {
+    spec: Arc<ServerSpec>,
+    tls: ClientConfig,
+    connected: ArcSwapOption<Connected>,
+}
+
+/// A pool of connections to the addresses that a server had when it was made. A pool that outlived them would
+/// go on asking the machine that a server has moved away from, for as long as that one answers.
+struct Connected {
+    addresses: Arc<[IpAddr]>,
+    http: reqwest::Client,
 }
 
 impl Client {
-    /// A client for these servers. Fails only if a CA file cannot be read.
+    /// A client for these servers. `system` are the authorities that this machine trusts. Fails only if a CA
+    /// file cannot be read.
     pub fn new<'s>(
         servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
         addresses: &Arc<Addresses>,
         connect_timeout: Duration,
+        system: &RootCertStore,
     ) -> anyhow::Result<Self> {
-        // One client per way of checking certificates, not per server: each holds a certificate store.
-        let mut by_check: HashMap<Option<PathBuf>, reqwest::Client> = HashMap::new();
-        let mut unchecked = None;
+        // Shared by all servers that are checked in the same way: each holds a certificate store.
+        let mut checks: HashMap<&TlsCheck, ClientConfig> = HashMap::new();
         let mut by_server = HashMap::new();
         for (id, server) in servers {
-            let build = || build(&server.tls, addresses, connect_timeout);
-            let http = match &server.tls {
-                TlsCheck::Skip => or_build(&mut unchecked, build)?,
-                TlsCheck::System | TlsCheck::Ca(_) => {
-                    let ca = ca_file(&server.tls).map(Path::to_path_buf);
-                    match by_check.get(&ca) {
-                        Some(http) => http.clone(),
-                        None => by_check.entry(ca).or_insert(build()?).clone(),
-                    }
-                }
+            let tls = match checks.get(&server.tls) {
+                Some(tls) => tls.clone(),
+                None => checks.entry(&server.tls).or_insert(config(&server.tls, system)?).clone(),
             };
-            by_server.insert(id, (Arc::new(server.spec.clone()), http));
+            let spec = Arc::new(server.spec.clone());
+            by_server.insert(id, Line { spec, tls, connected: ArcSwapOption::empty() });
         }
-        Ok(Self { by_server: Arc::new(by_server) })
+        Ok(Self { by_server: Arc::new(by_server), addresses: addresses.clone(), connect_timeout })
     }
 
     /// Asks `server` by GET and waits at most `deadline` for the whole answer. `query` is signed and sent as
@@ -98,56 +110,65 @@ impl Client {
         query: &str,
         deadline: Duration,
     ) -> Result<Bytes, Failure> {
-        let Some((spec, http)) = self.by_server.get(&server) else {
-            return Err(Failure::NoAddress);
-        };
-        let asking = ask(http, spec, name, query);
+        let line = self.by_server.get(&server).ok_or(Failure::NoAddress)?;
+        let http = self.connected(line)?;
+        let asking = ask(&http, &line.spec, name, query);
         tokio::time::timeout(deadline, asking).await.unwrap_or(Err(Failure::Timeout))
     }
-}
 
-fn or_build(
-    slot: &mut Option<reqwest::Client>,
-    build: impl FnOnce() -> anyhow::Result<reqwest::Client>,
-) -> anyhow::Result<reqwest::Client> {
-    if let Some(http) = slot {
-        return Ok(http.clone());
+    fn connected(&self, line: &Line) -> Result<reqwest::Client, Failure> {
+        let host = line.spec.url.bare_host();
+        let addresses = self.addresses.of(host);
+        if addresses.is_empty() {
+            return Err(Failure::NoAddress);
+        }
+        let connected = line.connected.load();
+        if let Some(connected) = connected.as_ref()
+            && connected.addresses == addresses
+        {
+            return Ok(connected.http.clone());
+        }
+        let http = self
+            .connect(&line.tls, host, &addresses)
+            .map_err(|error| Failure::Connect(error.without_url().to_string()))?;
+        line.connected.store(Some(Arc::new(Connected { addresses, http: http.clone() })));
+        Ok(http)
     }
-    let http = build()?;
-    *slot = Some(http.clone());
-    Ok(http)
+
+    fn connect(
+        &self,
+        tls: &ClientConfig,
+        host: &str,
+        addresses: &[IpAddr],
+    ) -> reqwest::Result<reqwest::Client> {
+        // The port is the URL's; 0 leaves it alone.
+        let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+        reqwest::Client::builder()
+            .user_agent(concat!("tinyscale/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .resolve_to_addrs(host, &addresses)
+            .connect_timeout(self.connect_timeout)
+            // Shorter than nginx's 75 s, so that the server never closes a connection we are about to use.
+            .pool_idle_timeout(Duration::from_secs(55))
+            .pool_max_idle_per_host(4)
+            .tls_backend_preconfigured(tls.clone())
+            .build()
+    }
 }
 
-fn ca_file(check: &TlsCheck) -> Option<&Path> {
-    if let TlsCheck::Ca(file) = check { Some(file) } else { None }
-}
-
-fn build(
-    check: &TlsCheck,
-    addresses: &Arc<Addresses>,
-    connect_timeout: Duration,
-) -> anyhow::Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tinyscale/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .dns_resolver(Arc::new(Known(addresses.clone())))
-        .connect_timeout(connect_timeout)
-        // Shorter than nginx's 75 s, so that the server never closes a connection we are about to use.
-        .pool_idle_timeout(Duration::from_secs(55))
-        .pool_max_idle_per_host(4);
+fn config(check: &TlsCheck, system: &RootCertStore) -> anyhow::Result<ClientConfig> {
     match check {
-        TlsCheck::System => {}
-        TlsCheck::Skip => builder = builder.tls_danger_accept_invalid_certs(true),
+        TlsCheck::System => tls::checked(system.clone()),
+        TlsCheck::Skip => tls::unchecked(),
         TlsCheck::Ca(file) => {
-            let pem =
-                std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .with_context(|| format!("{} holds no certificate", file.display()))?;
-            builder = builder.tls_certs_only(certificates);
+            let mut roots = RootCertStore::empty();
+            for certificate in tls::authorities(file)? {
+                roots.add(certificate).context("an authority that was read cannot be used")?;
+            }
+            tls::checked(roots)
         }
     }
-    builder.build().context("cannot set up TLS for calls to servers")
 }
 
 async fn ask(
@@ -191,46 +212,23 @@ fn why(error: reqwest::Error) -> Failure {
     }
     let mut root: &dyn std::error::Error = &error;
     while let Some(source) = root.source() {
-        if source.is::<UnknownName>() {
-            return Failure::NoAddress;
-        }
-        if let Some(tls) = tls_error(source) {
-            return Failure::Tls(tls.to_string());
+        if let Some(error) = tls_error(source) {
+            return Failure::Tls(tls::explain(error));
         }
         root = source;
     }
-    if error.is_connect() {
-        Failure::Connect(root.to_string())
-    } else {
-        Failure::Broken(root.to_string())
-    }
+    // An I/O error in its own words ends in "(os error 111)".
+    let why = match root.downcast_ref::<std::io::Error>() {
+        Some(io) if io.raw_os_error().is_some() => io.kind().to_string(),
+        _ => root.to_string(),
+    };
+    if error.is_connect() { Failure::Connect(why) } else { Failure::Broken(why) }
 }
 
 fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    let inner = error
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    inner.or_else(|| error.downcast_ref::<rustls::Error>())
-}
-
-/// Answers from the addresses that are known, at once.
-struct Known(Arc<Addresses>);
-
-#[derive(Debug, thiserror::Error)]
-#[error("the name has no known address")]
-struct UnknownName;
-
-impl Resolve for Known {
-    fn resolve(&self, name: Name) -> Resolving {
-        let known = self.0.of(name.as_str());
-        Box::pin(async move {
-            if known.is_empty() {
-                return Err(UnknownName.into());
-            }
-            // The port is the URL's; 0 leaves it alone.
-            let addresses: Vec<_> = known.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+    // An I/O error is not the source of what it wraps, and may wrap another one.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => tls_error(inner),
+        None => error.downcast_ref::<rustls::Error>(),
     }
 }

@@ -11,7 +11,10 @@ pub mod moment;
 pub mod observe;
 mod place;
 pub mod placement;
+pub mod recall;
 pub mod server;
+#[cfg(test)]
+mod simulation;
 pub mod wish;
 
 use std::collections::BTreeMap;
@@ -28,6 +31,7 @@ use crate::cluster::placement::cost::{Load, Weights};
 use crate::cluster::placement::explain::Explanations;
 use crate::cluster::placement::foresight::Foresight;
 use crate::cluster::placement::sizes::{SizeRecords, Sizes};
+use crate::cluster::recall::Recalled;
 use crate::cluster::server::{Mode, ServerId, ServerSpec};
 
 /// The numbers that decide; operators set them.
@@ -63,6 +67,7 @@ pub struct Cluster {
     members: BTreeMap<ServerId, Member>,
     meetings: Meetings,
     claims: Claims,
+    recalled: Recalled,
     placement: Box<dyn Placement>,
     foresight: Foresight,
     explanations: Explanations,
@@ -76,6 +81,7 @@ impl Cluster {
             members: BTreeMap::new(),
             meetings: Meetings::default(),
             claims: Claims::default(),
+            recalled: Recalled::default(),
             placement,
             foresight: Foresight::new(rules.weights),
             explanations: Explanations::default(),
@@ -139,7 +145,7 @@ impl Cluster {
 
     /// Whether the meetings of `server` count as lost: it has been `Down` for too long without a break, or
     /// is no longer configured.
-    fn is_lost(&self, server: ServerId, now: Moment) -> bool {
+    pub(crate) fn is_lost(&self, server: ServerId, now: Moment) -> bool {
         let Some(member) = self.members.get(&server) else { return true };
         member.pulse.health() == Health::Down
             && self

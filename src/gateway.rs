@@ -6,6 +6,7 @@
 //! `upstream_response_filter` and `upstream_response_body_filter` hold the answer until it is known to be one,
 //! `fail_to_proxy` answers when none came.
 
+mod create;
 pub mod exchange;
 mod fan_out;
 mod held;
@@ -26,22 +27,20 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
+use crate::bbb::call::{BodyType, CallName, SignedCall};
 use crate::bbb::fault::Fault;
-use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::query;
 use crate::bbb::reply::Reply;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
-use crate::cluster::wish::Wish;
 use crate::config::settings::{ServerSettings, Settings, Timeouts};
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
 use crate::gateway::request::Head;
 use crate::route::outgoing::OutgoingBody;
 use crate::route::{self, Decision};
-use crate::state::{State, Turn};
+use crate::state::State;
 use crate::tenant::Tenants;
 
 /// How long an idle client connection is kept.
@@ -143,7 +142,7 @@ impl Gateway {
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                Ok(match self.create(tenant, call, id, &wish, has_body).await {
+                Ok(match self.create(tenant, call, id, wish, has_body).await {
                     Ok(errand) => {
                         exchange.errand = Some(errand);
                         None
@@ -153,27 +152,6 @@ impl Gateway {
             }
         }
     }
-
-    /// A create on its way to the meeting's server, or to a new one that was claimed for it.
-    async fn create(
-        &self,
-        tenant: TenantId,
-        call: Call,
-        id: MeetingId,
-        wish: &Wish,
-        has_body: bool,
-    ) -> std::result::Result<Errand, Fault> {
-        let turn = self.state.claim(tenant, &id, wish, self.timeouts.create).await;
-        let (server, create) = match turn {
-            Turn::Make(guard) => (guard.server(), Create::Claimed(guard)),
-            Turn::Repeat(server) => (server, Create::Repeated),
-            Turn::Unavailable => return Err(Fault::no_server()),
-            Turn::TagUnavailable => return Err(Fault::tag_unavailable(wish.tags.text())),
-            Turn::Timeout => return Err(Fault::create_failed()),
-        };
-        let spec = self.usable(server).ok_or(Fault::create_failed())?;
-        Ok(Errand::new(tenant, call, Some(id), (server, spec), has_body, create))
-    }
 }
 
 #[async_trait]
@@ -181,7 +159,7 @@ impl ProxyHttp for Gateway {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::default()
+        Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
     }
 
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
@@ -258,6 +236,10 @@ impl ProxyHttp for Gateway {
         if header.status != http::StatusCode::OK {
             let status = header.status.as_u16();
             return Error::e_explain(ErrorType::HTTPStatus(status), "instead of an answer");
+        }
+        // Without a body there is nothing to hold back and judge later.
+        if header.headers.get(http::header::CONTENT_LENGTH).is_some_and(|length| length == "0") {
+            return Error::e_explain(ErrorType::Custom("nonsense"), "the answer is empty");
         }
         // The answer is held back and may become another one; a cookie of one server would only confuse
         // (clients.md 3.1).

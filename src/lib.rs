@@ -13,4 +13,5 @@ pub mod replay;
 pub mod route;
 pub mod services;
 pub mod state;
+pub mod store;
 pub mod tenant;

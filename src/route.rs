@@ -124,10 +124,11 @@ pub fn decide(cluster: &Cluster, tenant: TenantId, call: &Call) -> Decision {
 }
 
 fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId) -> Decision {
-    let Some(meeting) = cluster.find(tenant, &id) else {
+    let known = cluster.find(tenant, &id).map(|meeting| meeting.server);
+    let Some(server) = known.or_else(|| cluster.recalled(tenant, &id)) else {
         return unknown_meeting(call);
     };
-    let Some(member) = cluster.member(meeting.server) else {
+    let Some(member) = cluster.member(server) else {
         return refuse(call, &unreachable(call));
     };
     if member.mode == Mode::Disable || member.pulse.health() == Health::Down {
@@ -137,7 +138,7 @@ fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId
         let location = join_location(call, &member.spec);
         return Decision::Redirect(Redirect { location, meeting: id });
     }
-    Decision::Forward(Forward { server: meeting.server, spec: member.spec.clone(), meeting: id })
+    Decision::Forward(Forward { server, spec: member.spec.clone(), meeting: id })
 }
 
 /// What a create says about the meeting it wants. A hint that is no number is none.
@@ -181,9 +182,10 @@ mod tests {
     use super::*;
     use crate::bbb::call::SignedCall;
     use crate::bbb::checksum::{Algorithm, sign};
+    use crate::bbb::id::KeyHash;
     use crate::bbb::secret::Secret;
     use crate::cluster::moment::Moment;
-    use crate::cluster::testing::{TENANT, seen, up};
+    use crate::cluster::testing::{TENANT, id, seen, unknown, up};
 
     fn name(text: &str) -> CallName {
         CallName::of_path(&format!("/bigbluebutton/api/{text}")).unwrap()
@@ -241,6 +243,18 @@ mod tests {
             check(Health::Suspect, text, "meetingID=m", "to bbb1");
             check(Health::Down, text, "meetingID=m", "internalError");
         }
+    }
+
+    #[test]
+    fn a_meeting_that_is_only_remembered_is_not_denied() {
+        let mut cluster = unknown(2);
+        cluster.recall([(KeyHash::of(TENANT, &id("m")), ServerId(0))]);
+        let info = call("getMeetingInfo", "meetingID=m");
+        assert_eq!(shown(decide(&cluster, TENANT, &info)), "internalError");
+        cluster.observe(ServerId(0), &[], Moment(1), Moment(1));
+        assert_eq!(shown(decide(&cluster, TENANT, &info)), "to bbb1");
+        cluster.observe(ServerId(0), &[], Moment(2), Moment(2));
+        assert_eq!(shown(decide(&cluster, TENANT, &info)), "notFound");
     }
 
     #[test]

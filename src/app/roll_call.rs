@@ -9,7 +9,6 @@ use crate::bbb::xml::{self, Wanted};
 use crate::cluster::server::ServerId;
 use crate::config::settings::ServerSettings;
 use crate::services::probe::{self, NoProbe};
-use crate::services::resolve;
 
 /// One server's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +39,7 @@ impl App {
     pub async fn roll_call(&self) -> anyhow::Result<RollCall> {
         let client = self.client()?;
         let hosts = self.hosts();
-        futures::future::join_all(hosts.iter().map(|host| resolve::once(&self.addresses, host)))
+        futures::future::join_all(hosts.iter().map(|host| self.lookup.once(&self.addresses, host)))
             .await;
         let asking = self.servers.iter().map(|(id, server)| self.ask(&client, *id, server));
         Ok(RollCall(futures::future::join_all(asking).await))
@@ -124,10 +123,10 @@ mod tests {
             presence("bbb3", Err(NoProbe::Unreachable(Failure::Timeout)), None),
         ]);
         insta::assert_snapshot!(table.to_string(), @r"
-        SERVER  URL                            STATE                            BBB     MEETINGS
-        bbb1    http://bbb1/bigbluebutton/api  ok                               3.0.12  12
-        b2      http://b2/bigbluebutton/api    wrong secret                     -       -
-        bbb3    http://bbb3/bigbluebutton/api  unreachable: no answer in time   -       -
+        SERVER  URL                            STATE                           BBB     MEETINGS
+        bbb1    http://bbb1/bigbluebutton/api  ok                              3.0.12  12
+        b2      http://b2/bigbluebutton/api    wrong secret                    -       -
+        bbb3    http://bbb3/bigbluebutton/api  unreachable: no answer in time  -       -
         ");
     }
 }

@@ -1,20 +1,18 @@
 //! Runs it as a process: roll call, listeners, signals, Pingora's server.
 
-use std::sync::Arc;
-
-use anyhow::bail;
-use async_trait::async_trait;
+use anyhow::{Context, bail};
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::server::configuration::{Opt, ServerConf};
-use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use pingora_core::server::configuration::Opt;
+use pingora_core::server::{RunArgs, Server};
 use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
 use pingora_proxy::HttpProxy;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
+use crate::app::App;
 use crate::app::listen::Bound;
 use crate::app::roll_call::RollCall;
-use crate::app::{App, server_conf};
+use crate::app::stop::{Listening, Signals, Stop, Told};
 use crate::gateway::Gateway;
 
 /// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
@@ -23,44 +21,105 @@ const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Kept per connection; headers of usual calls fit.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Asks every server once. Fails if one has another secret than configured, or, when `strict`, if one does not
-/// answer; `show` gets the table in any case.
-pub fn roll_call(app: &App, show: impl FnOnce(&RollCall)) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let calls = runtime.block_on(app.roll_call())?;
-    show(&calls);
+/// What an operator who watches the start is told.
+pub trait Audience {
+    /// How every server answered.
+    fn roll_call(&self, calls: &RollCall);
+    /// Connections are accepted at these addresses.
+    fn listening(&self, addresses: &[String]);
+}
+
+/// Asks every server once and serves until a signal ends it. Fails if an address cannot be listened on, if a
+/// server has another secret than configured, or, when `strict`, if one does not answer.
+pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        // Before the servers are asked, because it takes no time and is the more usual mistake.
+        let bound = Bound::to(&app.settings().listen)?;
+        tokio::select! {
+            called = roll_call(app, audience) => called?,
+            _ = signals.stop() => return Ok(()),
+        }
+        serve(app, bound, audience, signals).await
+    });
+    // A look-up that hangs in the system's resolver must not hold the end up.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
+    app.open_store().await;
+    let calls = app.roll_call().await?;
+    audience.roll_call(&calls);
     let wrong: Vec<&str> =
         calls.0.iter().filter(|row| row.has_wrong_secret()).map(|row| row.name.as_str()).collect();
     if !wrong.is_empty() {
         bail!(
-            "wrong secret for {}: set the one that `bbb-conf --secret` shows on that server",
+            "wrong secret for {}: set the one that `bbb-conf --secret` shows on that server (if it is \
+             the same, the server may want another `checksum`)",
             wrong.join(", ")
         );
     }
     let silent: Vec<&str> =
         calls.0.iter().filter(|row| row.meetings.is_err()).map(|row| row.name.as_str()).collect();
     if app.settings().strict && !silent.is_empty() {
-        bail!("no answer from {} and --strict was given", silent.join(", "));
+        bail!("no answer from {}, and a strict start was asked for", silent.join(", "));
+    }
+    if silent.len() == calls.0.len() {
+        log::warn!("no server can be reached; there can be no meetings until one is");
     }
     Ok(())
 }
 
-/// Serves until a signal ends it. `ready` is told just before the first connection is accepted.
-pub fn serve(app: &App, ready: impl FnOnce()) -> anyhow::Result<()> {
-    let conf = server_conf(app.settings());
-    // Bound and let go: Pingora binds again in a moment, but does not stop if it cannot.
-    let addresses: Vec<String> =
-        Bound::to(&app.settings().listen)?.addresses().map(str::to_owned).collect();
-    let mut server = Server::new_with_opt_and_conf(Opt::default(), conf);
+async fn serve(
+    app: &App,
+    bound: Bound,
+    audience: &dyn Audience,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
+    let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
-    let mut gateway = app.gateway(&server.configuration)?;
+    let mut service = app.gateway(&server.configuration)?;
+    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
     for address in &addresses {
-        add_listener(&mut gateway, address);
+        add_listener(&mut service, address);
     }
-    server.add_service(gateway);
+    let (closed, mut closing) = watch::channel(false);
+    server.add_service(Listening { service, bound, closed });
     server.add_service(background_service("background", app.background()?));
-    ready();
-    server.run(RunArgs { shutdown_signal: Box::new(Signals) });
+    let (tell, told) = watch::channel(false);
+    // A thread of its own, because it sleeps through the grace period.
+    let pingora = std::thread::Builder::new().name("pingora".to_owned());
+    pingora
+        .spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Told(told)) }))
+        .context("cannot start a thread")?;
+    audience.listening(&addresses);
+    let stop = tokio::select! {
+        stop = signals.stop() => stop,
+        // Without listeners the process would be of no use, and nobody would notice.
+        _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
+    };
+    if stop == Stop::Now {
+        return Ok(());
+    }
+    tell.send_replace(true);
+    let in_flight = app.state().in_flight();
+    let finished = async {
+        // An error means that the service has ended, which is what is waited for.
+        let _ = closing.wait_for(|closed| *closed).await;
+        in_flight.none().await;
+    };
+    tokio::select! {
+        () = finished => log::info!("stopped; nothing is left to finish"),
+        () = tokio::time::sleep(app.settings().grace_period) => {
+            log::warn!("stopped; cut_off={} reason=the grace period is over", in_flight.count());
+        }
+        () = signals.stop_now() => {}
+    }
     Ok(())
 }
 
@@ -68,50 +127,4 @@ pub fn serve(app: &App, ready: impl FnOnce()) -> anyhow::Result<()> {
 pub fn add_listener(gateway: &mut Service<HttpProxy<Gateway>>, address: &str) {
     let buffers = L4BufferSettings::default().read(READ_BUFFER_BYTES).write(WRITE_BUFFER_BYTES);
     gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
-}
-
-/// Pingora's settings shared by every service of one process.
-pub fn shared_conf(app: &App) -> Arc<ServerConf> {
-    Arc::new(server_conf(app.settings()))
-}
-
-/// Which signal asks for what.
-struct Signals;
-
-#[async_trait]
-impl ShutdownSignalWatch for Signals {
-    async fn recv(&self) -> ShutdownSignal {
-        let on = |kind: SignalKind| signal(kind).ok();
-        let (mut term, mut int) = (on(SignalKind::terminate()), on(SignalKind::interrupt()));
-        let (mut quit, mut hup) = (on(SignalKind::quit()), on(SignalKind::hangup()));
-        loop {
-            tokio::select! {
-                () = next(&mut term) => {
-                    log::info!("stopping: open requests may finish; signal=TERM");
-                    return ShutdownSignal::GracefulTerminate;
-                }
-                () = next(&mut quit) => {
-                    log::info!("stopping: open requests may finish; signal=QUIT");
-                    return ShutdownSignal::GracefulTerminate;
-                }
-                () = next(&mut int) => {
-                    log::info!("stopping at once; signal=INT");
-                    return ShutdownSignal::FastShutdown;
-                }
-                // Its default would end the process.
-                () = next(&mut hup) => {
-                    log::warn!("a reload was asked for; this version needs a restart for that; signal=HUP");
-                }
-            }
-        }
-    }
-}
-
-async fn next(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
-        }
-        None => std::future::pending().await,
-    }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::Digest;
+
 /// A meeting as its front end calls it. Any Unicode; shown nowhere in logs (it often is a name).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MeetingId(Arc<str>);
@@ -58,9 +60,47 @@ impl TenantId {
     pub const DEFAULT: Self = Self(0);
 }
 
+/// A meeting where its ID must not be readable: in files. 128 bits of SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyHash([u8; 16]);
+
+impl KeyHash {
+    /// Of a tenant's meeting.
+    pub fn of(tenant: TenantId, id: &MeetingId) -> Self {
+        let digest = sha2::Sha256::new_with_prefix(tenant.0.to_be_bytes());
+        let digest = digest.chain_update(id.as_str()).finalize();
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        Self(hash)
+    }
+
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut hash = [0; 16];
+        hex::decode_to_slice(text, &mut hash).ok()?;
+        Some(Self(hash))
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_told_apart_and_read_back() {
+        let (m, n) = (MeetingId::new("m").unwrap(), MeetingId::new("n").unwrap());
+        let hash = KeyHash::of(TenantId::DEFAULT, &m);
+        assert_eq!(KeyHash::parse(&hash.to_string()), Some(hash));
+        assert_ne!(hash, KeyHash::of(TenantId::DEFAULT, &n));
+        assert_ne!(hash, KeyHash::of(TenantId(1), &m));
+        assert_eq!(KeyHash::parse("xyz"), None);
+    }
 
     #[test]
     fn meeting_ids_are_cleaned_as_bbb_cleans_them() {

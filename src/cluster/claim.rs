@@ -20,7 +20,8 @@ use crate::cluster::wish::Wish;
 pub enum Claim {
     /// Make the meeting on this server, then say how it went.
     Won(ClaimId, ServerId),
-    /// The meeting exists, or may exist, there: repeat the create there and nowhere else.
+    /// The meeting exists, or may exist, there: repeat the create there and nowhere else, then say that it
+    /// is over.
     Existing(ServerId),
     /// Another create of the same ID is under way: wait for its outcome, then ask again.
     Wait(ClaimId),
@@ -62,8 +63,16 @@ impl Cluster {
                 return Claim::Wait(by);
             }
             if !self.is_lost(meeting.server, now) {
-                return Claim::Existing(meeting.server);
+                let server = meeting.server;
+                self.begin_repeat(tenant, id);
+                return Claim::Existing(server);
             }
+        } else if let Some(server) = self.recalled(tenant, id)
+            && !self.is_lost(server, now)
+        {
+            self.believe(tenant, id, server, now);
+            self.begin_repeat(tenant, id);
+            return Claim::Existing(server);
         }
         let prior = self.foresight.prior(&key, wish.size_hint, now);
         let attendance = Attendance::beginning(prior, now);
@@ -86,8 +95,10 @@ impl Cluster {
             attendance,
             share,
             parent: None,
+            since: now,
             confirmed: now,
             absences: 0,
+            repeats: 0,
         });
         Claim::Won(claim, server)
     }
@@ -101,7 +112,10 @@ impl Cluster {
         let seat = Seat { key: &key, tags: &wish.tags, prior, share, tried: &tried };
         let server = self.place(&seat, now)?;
         self.claims.open.get_mut(&claim)?.tried.push(server);
-        self.meetings.change(&key, |meeting| meeting.server = server);
+        self.meetings.change(&key, |meeting| {
+            meeting.server = server;
+            meeting.since = now;
+        });
         Some(server)
     }
 
@@ -112,6 +126,13 @@ impl Cluster {
         }
     }
 
+    /// The server of a create in doubt has the meeting: from here on the create is one that is repeated.
+    pub fn found(&mut self, claim: ClaimId, now: Moment) {
+        let Some(key) = self.claims.open.get(&claim).map(|open| open.key.clone()) else { return };
+        self.settle(claim, Made::default(), now);
+        self.begin_repeat(key.tenant, &key.id);
+    }
+
     /// Certainly nobody made the meeting: the claim is as if it had never been.
     pub fn release(&mut self, claim: ClaimId) {
         if let Some(open) = self.claims.open.remove(&claim) {
@@ -119,6 +140,38 @@ impl Cluster {
             if self.meetings.find(&open.key).is_some_and(is_ours) {
                 self.meetings.remove(&open.key);
             }
+        }
+    }
+
+    fn begin_repeat(&mut self, tenant: TenantId, id: &MeetingId) {
+        if let Some(key) = self.find(tenant, id).map(|meeting| meeting.key.clone()) {
+            self.meetings.change(&key, |meeting| meeting.repeats += 1);
+        }
+    }
+
+    /// A repeated create is over, answered or not. The server may have made the meeting anew with it, so
+    /// only answers that were asked for later can tell of its absence.
+    pub fn repeat_over(&mut self, tenant: TenantId, id: &MeetingId, server: ServerId, now: Moment) {
+        let Some(key) = self.find(tenant, id).map(|meeting| meeting.key.clone()) else { return };
+        self.meetings.change(&key, |meeting| {
+            meeting.repeats = meeting.repeats.saturating_sub(1);
+            if meeting.server == server {
+                meeting.confirmed = now;
+                meeting.absences = 0;
+            }
+        });
+    }
+
+    /// Somebody else has claimed the meeting on `server`: it is left to them there, and a create may be
+    /// repeated there.
+    pub fn yield_claim(&mut self, claim: ClaimId, server: ServerId, now: Moment) {
+        if let Some(open) = self.claims.open.remove(&claim) {
+            self.meetings.change(&open.key, |meeting| {
+                meeting.server = server;
+                meeting.stage = Stage::Doubtful;
+                meeting.confirmed = now;
+                meeting.repeats += 1;
+            });
         }
     }
 
@@ -155,6 +208,9 @@ impl Cluster {
     fn confirm(&mut self, key: &Key, made: Made, now: Moment) {
         self.reborn(key, made.internal.as_ref(), now);
         self.meetings.change(key, |meeting| {
+            if made.internal.is_some() && made.internal != meeting.internal {
+                meeting.since = now;
+            }
             meeting.stage = Stage::Running;
             meeting.confirmed = now;
             meeting.absences = 0;
@@ -190,6 +246,11 @@ impl Cluster {
             let is_room = meeting.parent.is_some();
             meeting.share = foresight.share(&meeting.attendance, is_room, now);
         });
+    }
+
+    /// The newest claim that was given out.
+    pub fn last_claim(&self) -> ClaimId {
+        ClaimId(self.claims.next.saturating_sub(1))
     }
 
     /// How many creates are under way.

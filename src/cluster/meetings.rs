@@ -54,11 +54,16 @@ pub struct Meeting {
     pub share: Share,
     /// The meeting it is a breakout room of.
     pub parent: Option<InternalId>,
+    /// Since when it is known on this server. What another server listed before then is old news.
+    pub since: Moment,
     /// When the server last confirmed that it exists, or it was claimed. Answers that were asked for
     /// before that moment say nothing about its absence.
     pub confirmed: Moment,
     /// Successful answers in a row that did not know it.
     pub absences: u8,
+    /// Repeated creates on their way to its server. Each may bring it back to life, so while there are any
+    /// its absence means nothing.
+    pub repeats: u32,
 }
 
 /// A place in the table.

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::bbb::id::{InternalId, MeetingId, TenantId};
+use crate::bbb::id::{InternalId, KeyHash, MeetingId, TenantId};
 use crate::bbb::meetings::SeenMeeting;
 use crate::cluster::Cluster;
 use crate::cluster::attendance::Attendance;
@@ -13,7 +13,7 @@ use crate::cluster::moment::Moment;
 use crate::cluster::server::ServerId;
 
 /// Successful answers in a row that must not know a meeting before it is gone.
-const ABSENCES_UNTIL_GONE: u8 = 2;
+pub(crate) const ABSENCES_UNTIL_GONE: u8 = 2;
 
 /// What one good probe changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,7 +23,7 @@ pub struct Observed {
     /// Meetings learned that this gateway did not create.
     pub adopted: usize,
     /// Meetings that are gone.
-    pub gone: usize,
+    pub gone: Vec<KeyHash>,
     /// Meetings alive here although they are known, and alive, on another server.
     pub doubled: Vec<InternalId>,
 }
@@ -65,8 +65,12 @@ impl Cluster {
             .map(|meeting| meeting.key.clone())
             .collect();
         for key in missing {
-            observed.gone += usize::from(self.miss(&key, server, asked, now));
+            if self.miss(&key, server, asked, now) {
+                observed.gone.push(KeyHash::of(key.tenant, &key.id));
+            }
         }
+        let listed = present.iter().map(|key| KeyHash::of(key.tenant, &key.id));
+        observed.gone.extend(self.recalled.answered(server, listed));
         observed
     }
 
@@ -94,11 +98,16 @@ impl Cluster {
                 self.refresh(key, stage, seen, times);
                 return;
             }
+            // The list was asked for before the meeting came to be where it is known now.
+            Some(_) if self.is_older(key, times.asked) => return,
             // A create under way keeps its claim; its outcome, or the next poll, settles this.
             Some((_, Stage::Claimed(_))) => return,
             Some((at, Stage::Running | Stage::Ending)) if self.is_reachable(at) => {
                 observed.doubled.push(seen.internal.clone());
-                return;
+                // The one with people in it is the one that they mean; the other is shown, not ended.
+                if seen.people == 0 || !self.is_empty(key) {
+                    return;
+                }
             }
             // Known only as perhaps, or on a server that does not answer: the one that shows it has it.
             Some(_) => {}
@@ -120,8 +129,10 @@ impl Cluster {
             attendance,
             share,
             parent: seen.parent.clone(),
+            since: asked,
             confirmed: now,
             absences: 0,
+            repeats: 0,
         });
     }
 
@@ -148,6 +159,14 @@ impl Cluster {
         });
     }
 
+    fn is_older(&self, key: &Key, asked: Moment) -> bool {
+        self.meetings.find(key).is_some_and(|meeting| asked <= meeting.since)
+    }
+
+    fn is_empty(&self, key: &Key) -> bool {
+        self.meetings.find(key).is_some_and(|meeting| meeting.attendance.crowd().people == 0)
+    }
+
     fn is_reachable(&self, server: ServerId) -> bool {
         self.members.get(&server).is_some_and(|member| member.pulse.health() != Health::Down)
     }
@@ -155,7 +174,7 @@ impl Cluster {
     /// `server`, asked at `asked`, answered that it does not have the meeting. True if it is gone now.
     fn miss(&mut self, key: &Key, server: ServerId, asked: Moment, now: Moment) -> bool {
         let Some(meeting) = self.meetings.find(key) else { return false };
-        if meeting.server != server || meeting.confirmed >= asked {
+        if meeting.server != server || meeting.confirmed >= asked || meeting.repeats > 0 {
             return false;
         }
         let gone = match meeting.stage {
@@ -234,7 +253,7 @@ mod tests {
     fn meetings_made_elsewhere_are_adopted() {
         let mut cluster = unknown(1);
         let observed = cluster.observe(BBB1, &[seen("m", "i-1")], Moment(1), Moment(2));
-        assert_eq!((observed.adopted, observed.gone), (1, 0));
+        assert_eq!((observed.adopted, observed.gone.len()), (1, 0));
         assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, BBB1);
         assert_eq!(cluster.find(TENANT, &id("i-1")).unwrap().key.id, id("m"));
         cluster.meetings().check_invariants();
@@ -253,10 +272,10 @@ mod tests {
     #[test]
     fn two_successful_answers_without_it_take_it_out() {
         let mut cluster = running();
-        assert_eq!(cluster.observe(BBB1, &[], Moment(12), Moment(13)).gone, 0);
+        assert_eq!(cluster.observe(BBB1, &[], Moment(12), Moment(13)).gone.len(), 0);
         cluster.failed(BBB1, Moment(14));
         assert!(cluster.find(TENANT, &id("m")).is_some());
-        assert_eq!(cluster.observe(BBB1, &[], Moment(15), Moment(16)).gone, 1);
+        assert_eq!(cluster.observe(BBB1, &[], Moment(15), Moment(16)).gone.len(), 1);
         assert!(cluster.find(TENANT, &id("m")).is_none());
         cluster.meetings().check_invariants();
     }
@@ -266,8 +285,8 @@ mod tests {
         let mut cluster = running();
         cluster.observe(BBB1, &[], Moment(12), Moment(13));
         cluster.observe(BBB1, &[seen("m", "i-1")], Moment(14), Moment(15));
-        assert_eq!(cluster.observe(BBB1, &[], Moment(16), Moment(17)).gone, 0);
-        assert_eq!(cluster.observe(BBB1, &[], Moment(18), Moment(19)).gone, 1);
+        assert_eq!(cluster.observe(BBB1, &[], Moment(16), Moment(17)).gone.len(), 0);
+        assert_eq!(cluster.observe(BBB1, &[], Moment(18), Moment(19)).gone.len(), 1);
     }
 
     #[test]
@@ -284,10 +303,10 @@ mod tests {
     fn after_end_one_answer_is_enough_but_not_an_older_one() {
         let mut cluster = running();
         cluster.ended(TENANT, &id("m"), BBB1, Moment(20));
-        assert_eq!(cluster.observe(BBB1, &[], Moment(19), Moment(21)).gone, 0);
+        assert_eq!(cluster.observe(BBB1, &[], Moment(19), Moment(21)).gone.len(), 0);
         // Still listed while it ends.
         cluster.observe(BBB1, &[seen("m", "i-1")], Moment(22), Moment(23));
-        assert_eq!(cluster.observe(BBB1, &[], Moment(24), Moment(25)).gone, 1);
+        assert_eq!(cluster.observe(BBB1, &[], Moment(24), Moment(25)).gone.len(), 1);
     }
 
     #[test]
@@ -300,7 +319,7 @@ mod tests {
         };
         cluster.settle(claim, Made::default(), Moment(12));
         for _ in 0..3 {
-            assert_eq!(cluster.observe(server, &[], Moment(11), Moment(13)).gone, 0);
+            assert_eq!(cluster.observe(server, &[], Moment(11), Moment(13)).gone.len(), 0);
         }
         assert!(cluster.find(TENANT, &id("m")).is_some());
     }
@@ -331,6 +350,20 @@ mod tests {
         let observed = cluster.observe(BBB2, &[seen("m", "i-2")], Moment(12), Moment(13));
         assert_eq!(observed.doubled, [InternalId::new("i-2").unwrap()]);
         assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, BBB1);
+    }
+
+    #[test]
+    fn of_a_meeting_alive_twice_the_one_with_people_wins() {
+        let mut cluster = up(2);
+        let empty = SeenMeeting { people: 0, ..seen("m", "i-1") };
+        cluster.observe(BBB1, std::slice::from_ref(&empty), Moment(10), Moment(11));
+        let observed = cluster.observe(BBB2, &[seen("m", "i-2")], Moment(12), Moment(13));
+        assert_eq!(observed.doubled.len(), 1);
+        assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, BBB2);
+        let observed = cluster.observe(BBB1, &[empty], Moment(14), Moment(15));
+        assert_eq!(observed.doubled.len(), 1);
+        assert_eq!(cluster.find(TENANT, &id("m")).unwrap().server, BBB2);
+        cluster.meetings().check_invariants();
     }
 
     #[test]

@@ -59,6 +59,25 @@ pub enum Mode {
     Disable,
 }
 
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Serve, Self::Drain, Self::Disable];
+
+    /// As operators write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Drain => "drain",
+            Self::Disable => "disable",
+        }
+    }
+
+    /// The mode that operators write so.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
 /// What the configuration says about a server.
 #[derive(Debug, Clone)]
 pub struct ServerSpec {

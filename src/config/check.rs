@@ -1,7 +1,7 @@
 //! From what was written to what is used: fills in the environment and the defaults, fetches secrets and
 //! server lists, and refuses what contradicts itself. Tells all problems, not the first.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
+    BalanceSettings, Listen, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 
@@ -81,23 +81,35 @@ impl Check<'_> {
         &mut self,
         file: Option<Located<Vec<Located<SocketAddr>>>>,
         env: Option<Located<Vec<Located<SocketAddr>>>>,
-    ) -> Vec<SocketAddr> {
+    ) -> Vec<Listen> {
         for list in [&file, &env].into_iter().flatten() {
             for (i, address) in list.value.iter().enumerate() {
                 let first = list.value[..i].iter().find(|first| first.value == address.value);
                 self.duplicate("address", first.map(|first| &first.place), &address.place);
             }
         }
-        let plain = |list: Located<Vec<Located<SocketAddr>>>| Located {
-            value: list.value.into_iter().map(|address| address.value).collect::<Vec<_>>(),
-            place: list.place,
+        let listen = |address: Located<SocketAddr>| Listen {
+            address: address.value,
+            without_ipv6: None,
+            place: address.place.to_string(),
         };
-        match self.either(file.map(plain), env.map(plain)) {
-            Some(addresses) => addresses,
+        if let (Some(file), Some(env)) = (&file, &env) {
+            let addresses = |list: &Located<Vec<Located<SocketAddr>>>| -> Vec<SocketAddr> {
+                list.value.iter().map(|address| address.value).collect()
+            };
+            if addresses(file) != addresses(env) {
+                self.contradiction(&file.place, &env.place);
+            }
+        }
+        match file.or(env) {
+            Some(list) => list.value.into_iter().map(listen).collect(),
             None => {
                 let port = environment::port(self.source, self.problems);
+                let place = port.as_ref().map(|(_, place)| place.to_string()).unwrap_or_default();
                 let port = port.map_or(environment::PORT_DEFAULT, |(port, _)| port);
-                vec![(Ipv6Addr::UNSPECIFIED, port).into()]
+                let address = (Ipv6Addr::UNSPECIFIED, port).into();
+                let without_ipv6 = Some((Ipv4Addr::UNSPECIFIED, port).into());
+                vec![Listen { address, without_ipv6, place }]
             }
         }
     }

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use crate::config::Source;
 use crate::config::document::{Key, Node, Value};
 use crate::config::file::File;
 use crate::config::problem::{Located, Place, Problems};
+use crate::config::{Source, secret};
 
 /// An environment variable that tinyscale reads, for `--help` and the handbook.
 #[derive(Debug, Clone, Copy)]
@@ -190,7 +190,9 @@ fn value(variable: &Variable, text: String, place: &Place) -> Value {
     let node = |value| Node { place: place.clone(), value };
     let group = |key: &str, value| Value::Map(vec![(named(key, place), node(value))]);
     match variable.name {
-        "TINYSCALE_SECRET" => Value::List(vec![node(Value::Loose(text))]),
+        "TINYSCALE_SECRET" => {
+            Value::List(vec![node(Value::Loose(secret::one_line(&text).to_owned()))])
+        }
         "TINYSCALE_SECRET_FILE" => Value::List(vec![node(group("file", Value::Loose(text)))]),
         "TINYSCALE_SERVERS" => group("file", Value::Loose(text)),
         "TINYSCALE_LISTEN" => Value::List(

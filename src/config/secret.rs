@@ -31,10 +31,10 @@ impl SecretSource {
         problems: &mut Problems,
     ) -> Option<Located<Self>> {
         let value = match &node.value {
-            Value::Text(text) | Value::Loose(text) => match filled(text) {
-                Some(secret) => Self::Inline(secret),
-                None => {
-                    problems.add(&node.place, format!("{subject} is empty"), FORMS);
+            Value::Text(text) | Value::Loose(text) => match usable(text) {
+                Ok(secret) => Self::Inline(secret),
+                Err(why) => {
+                    problems.add(&node.place, format!("{subject} {why}"), FORMS);
                     return None;
                 }
             },
@@ -118,14 +118,14 @@ fn from_file(
 ) -> Option<Secret> {
     let shown = path.display();
     match source.read(path) {
-        Ok(text) => {
-            let secret = filled(text.trim_end_matches(['\r', '\n']));
-            if secret.is_none() {
-                let what = format!("the secret file {shown} is empty");
-                problems.add(place, what, format!("the secret into {shown}"));
+        Ok(text) => match usable(one_line(&text)) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                let what = format!("the secret file {shown} {why}");
+                problems.add(place, what, format!("nothing but the secret into {shown}"));
+                None
             }
-            secret
-        }
+        },
         Err(why) => {
             let what = format!("the secret file {shown}: {why}");
             problems.add(place, what, "the path of a readable file that holds only the secret");
@@ -143,10 +143,10 @@ fn from_env(
     // A name in capitals is safe to show; anything else may be the secret itself in the wrong place.
     let plain = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
     let shown = if plain { format!("environment variable {name}") } else { "variable".to_owned() };
-    match (source.env)(name).map(|text| filled(&text)) {
-        Some(Some(secret)) => Some(secret),
-        Some(None) => {
-            let what = format!("the {shown} named here is empty");
+    match (source.env)(name).map(|text| usable(one_line(&text))) {
+        Some(Ok(secret)) => Some(secret),
+        Some(Err(why)) => {
+            let what = format!("the {shown} named here {why}");
             problems.add(place, what, "a secret into that variable");
             None
         }
@@ -158,9 +158,18 @@ fn from_env(
     }
 }
 
-/// A secret of more than white space.
-fn filled(text: &str) -> Option<Secret> {
-    if text.trim().is_empty() { None } else { Secret::new(text).ok() }
+/// `text` without the line break that editors and shells leave at its end.
+pub(crate) fn one_line(text: &str) -> &str {
+    text.trim_end_matches(['\r', '\n'])
+}
+
+/// The secret, or the end of a sentence that says why `text` is none: no BBB server and no front end can have
+/// one of several lines.
+fn usable(text: &str) -> Result<Secret, &'static str> {
+    if text.contains(['\r', '\n']) {
+        return Err("has more than one line");
+    }
+    if text.trim().is_empty() { Err("is empty") } else { Secret::new(text).map_err(|_| "is empty") }
 }
 
 fn is_file_name(text: &str) -> bool {

@@ -15,8 +15,8 @@ use crate::cluster::server::ServerSpec;
 /// All of it.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Addresses to accept HTTP on, at least one, no two the same.
-    pub listen: Vec<SocketAddr>,
+    /// Where to accept HTTP, at least one, no two addresses the same.
+    pub listen: Vec<Listen>,
     /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
     pub public_url: Option<String>,
     /// Where state that outlives a restart may be written.
@@ -39,6 +39,17 @@ pub struct Settings {
     pub strict: bool,
 }
 
+/// An address to accept HTTP on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; port 0 is any free one.
+    pub address: SocketAddr,
+    /// What to use instead on a machine without IPv6; `None` for an address that the operator chose.
+    pub without_ipv6: Option<SocketAddr>,
+    /// Where it was written, for messages: `tinyscale.yaml:2:14`. Empty if nowhere.
+    pub place: String,
+}
+
 /// One server and how its certificate is checked.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -49,7 +60,7 @@ pub struct ServerSettings {
 }
 
 /// How the certificate of an https server is checked.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum TlsCheck {
     /// Against the system's certificate store.
     #[default]

@@ -10,7 +10,8 @@ use crate::cluster::moment::Moment;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::gateway::held::Held;
 use crate::route::outgoing::{self, Outgoing};
-use crate::state::ClaimGuard;
+use crate::state::claims::{ClaimGuard, RepeatGuard};
+use crate::state::in_flight;
 
 /// Pingora's per-request context.
 #[derive(Default)]
@@ -29,6 +30,8 @@ pub struct Exchange {
     pub(crate) errand: Option<Errand>,
     /// What to tell the client, if something better is known than that the server failed.
     pub(crate) fault: Option<Fault>,
+    /// A stop waits for it.
+    pub(crate) _in_flight: Option<in_flight::Guard>,
 }
 
 /// A call on its way to a server.
@@ -58,7 +61,9 @@ pub(crate) enum Create {
     /// It does, and holds the claim.
     Claimed(ClaimGuard),
     /// It repeats a create whose meeting exists or may exist.
-    Repeated,
+    Repeated(RepeatGuard),
+    /// It did, and the outcome is known.
+    Settled,
 }
 
 /// What has to be done before an errand is sent.
@@ -68,6 +73,8 @@ pub(crate) enum Next {
     Send,
     /// The server may have made the meeting: ask it.
     Inquire,
+    /// The server made nothing: another one, if the call may go to another one.
+    MoveOn,
 }
 
 impl Errand {
@@ -90,6 +97,14 @@ impl Errand {
         self.outgoing = outgoing::write(&self.call, &spec, self.has_body);
         self.server = server;
         self.spec = spec;
+    }
+
+    /// The server has the meeting that the create was in doubt about: it must not go anywhere else now.
+    pub(crate) fn found(&mut self) {
+        self.create = match std::mem::replace(&mut self.create, Create::Settled) {
+            Create::Claimed(guard) => Create::Repeated(guard.found()),
+            other @ (Create::Repeated(_) | Create::Settled | Create::No) => other,
+        };
     }
 
     pub(crate) fn is_create(&self) -> bool {

@@ -55,6 +55,9 @@ impl Gateway {
                     let meetings = meetings::read(&body).ok()?.into();
                     Some(MeetingList { body, meetings })
                 });
+                if let Some(list) = &fresh {
+                    self.state.keep_list(server, list.clone());
+                }
                 Some((server, fresh.or_else(|| self.state.last_list(server))?))
             })
             .collect();

@@ -23,8 +23,7 @@ pub(crate) fn from_answer(state: &State, errand: &mut Errand, answer: Option<&An
         state.cluster().ended(tenant, id, server, now);
         state.probe_soon(server);
     } else if answer.failed_with("notFound") {
-        let now = state.now();
-        state.cluster().not_found(tenant, id, server, errand.asked, now);
+        state.not_found(tenant, id, server, errand.asked);
     }
 }
 
@@ -34,15 +33,15 @@ fn from_create(state: &State, errand: &mut Errand, answer: &Answer) {
         internal: answer.fields.text("internalMeetingID").and_then(InternalId::new),
         create_time_ms: answer.fields.number("createTime"),
     };
-    match std::mem::replace(&mut errand.create, Create::Repeated) {
+    match std::mem::replace(&mut errand.create, Create::Settled) {
         Create::Claimed(guard) if exists => guard.settle(made),
         Create::Claimed(guard) => guard.release(),
-        Create::Repeated if exists => {
+        Create::Repeated(_guard) if exists => {
             if let Some(id) = &errand.meeting {
                 let now = state.now();
                 state.cluster().repeated(errand.tenant, id, errand.server, made, now);
             }
         }
-        Create::Repeated | Create::No => {}
+        Create::Repeated(_) | Create::Settled | Create::No => {}
     }
 }

@@ -3,19 +3,18 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::client::addresses::Addresses;
+use crate::client::tls;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::config::settings::{ServerSettings, Timeouts, TlsCheck};
 
@@ -73,7 +72,7 @@ impl Peers {
                 let check = match &server.tls {
                     TlsCheck::System => Check::System,
                     TlsCheck::Skip => Check::Skip,
-                    TlsCheck::Ca(file) => Check::Ca(certificates(file)?),
+                    TlsCheck::Ca(file) => Check::Ca(authorities(file)?),
                 };
                 let spec = Arc::new(server.spec.clone());
                 Ok((id, Server { spec, check, turn: AtomicUsize::new(0) }))
@@ -147,21 +146,8 @@ impl Peers {
     }
 }
 
-fn certificates(file: &PathBuf) -> anyhow::Result<Arc<[WrappedX509]>> {
-    let shown = file.display();
-    let pem = std::fs::read(file).with_context(|| format!("cannot read {shown}"))?;
-    let mut store = rustls::RootCertStore::empty();
-    let mut certificates = Vec::new();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.with_context(|| format!("{shown} is not a PEM file"))?;
-        // Checked here, because what takes it over panics on what it cannot read.
-        store
-            .add(certificate.clone())
-            .with_context(|| format!("{shown} holds a bad certificate"))?;
-        certificates.push(WrappedX509::new(certificate.to_vec(), parse_x509));
-    }
-    if certificates.is_empty() {
-        bail!("{shown} holds no certificate");
-    }
-    Ok(certificates.into())
+fn authorities(file: &Path) -> anyhow::Result<Arc<[WrappedX509]>> {
+    let certificates = tls::authorities(file)?;
+    let wrap = |certificate: CertificateDer<'_>| WrappedX509::new(certificate.to_vec(), parse_x509);
+    Ok(certificates.into_iter().map(wrap).collect())
 }

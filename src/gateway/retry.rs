@@ -7,6 +7,7 @@ use std::time::Duration;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 
+use crate::bbb::id::MeetingId;
 use crate::bbb::query;
 use crate::bbb::xml::{self, ReturnCode, Wanted};
 use crate::cluster::health::Health;
@@ -20,10 +21,14 @@ const TRIES_MAX: u8 = 4;
 /// How long a server that may have made a meeting has to say whether it did.
 const INQUIRY_DEADLINE: Duration = Duration::from_secs(3);
 
-/// What a server says about a meeting that it may have made.
-enum Verdict {
+/// What a server says about a meeting that it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It has it.
     Made,
+    /// It does not have it.
     NotMade,
+    /// It does not say.
     Unknown,
 }
 
@@ -38,35 +43,35 @@ impl Gateway {
 
     /// Where the errand goes now.
     pub(super) async fn next_peer(&self, errand: &mut Errand) -> Result<Box<HttpPeer>> {
-        if errand.next == Next::Inquire {
-            errand.next = Next::Send;
-            match self.inquire(errand).await {
-                // Sent again, the create is answered as BBB answers a repeated one.
-                Verdict::Made => {}
-                // Another server, or the same one again if there is none.
-                Verdict::NotMade => {
-                    self.next_server(errand);
-                }
-                Verdict::Unknown => {
-                    return Error::e_explain(ErrorType::ConnectError, "a create is in doubt");
-                }
-            }
-        }
         let purpose = if errand.is_create() { Use::Create } else { Use::Call };
         loop {
+            match std::mem::replace(&mut errand.next, Next::Send) {
+                Next::Send => {}
+                Next::MoveOn if self.next_server(errand).await => {}
+                Next::MoveOn => {
+                    return Error::e_explain(ErrorType::ConnectError, "no other server");
+                }
+                Next::Inquire => match self.inquire(errand.server, errand.meeting.as_ref()).await {
+                    // Sent again, the create is answered as BBB answers a repeated one.
+                    Verdict::Made => errand.found(),
+                    // Another server, or the same one again if there is none.
+                    Verdict::NotMade => {
+                        self.next_server(errand).await;
+                    }
+                    Verdict::Unknown => {
+                        return Error::e_explain(ErrorType::ConnectError, "a create is in doubt");
+                    }
+                },
+            }
             if let Some(peer) = self.peers.peer(errand.server, purpose) {
                 return Ok(peer);
             }
-            if !self.next_server(errand) {
-                return Error::e_explain(
-                    ErrorType::ConnectError,
-                    "the server's name has no address",
-                );
-            }
+            // Its name has no address: nothing can be sent to it.
+            errand.next = Next::MoveOn;
         }
     }
 
-    /// The server could not be connected to: nothing was sent. True if the errand goes on elsewhere.
+    /// The server could not be connected to: nothing was sent. True if the errand may go on elsewhere.
     pub(super) fn not_reached(&self, errand: &mut Errand, error: &Error) -> bool {
         self.peers.try_next_address(errand.server);
         if let Some(change) = self.state.refused(errand.server) {
@@ -77,13 +82,14 @@ impl Gateway {
                 change.to
             );
         }
-        self.next_server(errand)
+        errand.next = Next::MoveOn;
+        matches!(errand.create, Create::Claimed(_))
     }
 
     /// Moves a claimed create on to a server that was not tried; anything else stays where its meeting is.
-    fn next_server(&self, errand: &mut Errand) -> bool {
+    async fn next_server(&self, errand: &mut Errand) -> bool {
         let Create::Claimed(guard) = &mut errand.create else { return false };
-        let Some(server) = guard.next_server() else { return false };
+        let Some(server) = guard.next_server().await else { return false };
         let spec = self.state.cluster().member(server).map(|member| member.spec.clone());
         let Some(spec) = spec else { return false };
         errand.retarget(server, spec);
@@ -108,12 +114,12 @@ impl Gateway {
         reused && errand.tries < 2 && !matches!(error.etype(), ErrorType::HTTPStatus(_))
     }
 
-    async fn inquire(&self, errand: &Errand) -> Verdict {
+    /// Asks `server` whether it has the meeting.
+    pub(super) async fn inquire(&self, server: ServerId, meeting: Option<&MeetingId>) -> Verdict {
         const WANTED: Wanted = Wanted { fields: &[], list: None, item_fields: &[] };
-        let Some(meeting) = &errand.meeting else { return Verdict::Unknown };
+        let Some(meeting) = meeting else { return Verdict::Unknown };
         let query = format!("meetingID={}", query::encode(meeting.as_str()));
-        let answer =
-            self.client.call(errand.server, "getMeetingInfo", &query, INQUIRY_DEADLINE).await;
+        let answer = self.client.call(server, "getMeetingInfo", &query, INQUIRY_DEADLINE).await;
         match answer.ok().and_then(|body| xml::read(&body, &WANTED).ok()) {
             Some(answer) if answer.returncode == ReturnCode::Success => Verdict::Made,
             Some(answer) if answer.failed_with("notFound") => Verdict::NotMade,

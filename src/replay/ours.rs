@@ -90,6 +90,7 @@ impl Balancer for Ours {
             }
             Claim::Existing(server) => {
                 self.cluster.repeated(self.tenant, &id, server, made, now);
+                self.cluster.repeat_over(self.tenant, &id, server, now);
                 Some(server.0 as usize)
             }
             Claim::Wait(_) | Claim::Unavailable | Claim::TagUnavailable => None,

@@ -49,8 +49,8 @@ pub async fn once(
             if let Some(change) = observed.change {
                 log::info!("server is {}; server={name} was={}", change.to, change.from);
             }
-            if observed.adopted + observed.gone > 0 {
-                let (adopted, gone) = (observed.adopted, observed.gone);
+            let (adopted, gone) = (observed.adopted, observed.gone.len());
+            if adopted + gone > 0 {
                 log::debug!("meetings changed; server={name} adopted={adopted} gone={gone}");
             }
             if !observed.doubled.is_empty() {

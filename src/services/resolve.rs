@@ -1,50 +1,97 @@
 //! Keeps the addresses of servers' names true, in the background: requests never wait for DNS.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::client::addresses::Addresses;
 
-/// How often names are looked up again. The system's resolver does not tell how long an answer holds.
-const INTERVAL: Duration = Duration::from_secs(30);
-/// While a name has no address at all.
-const INTERVAL_UNKNOWN: Duration = Duration::from_secs(2);
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Turns names into addresses.
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// The addresses of `host`, the preferred first.
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
+}
 
-/// Looks `host` up once; a failure changes nothing.
-pub async fn once(addresses: &Addresses, host: &str) {
-    if host.parse::<IpAddr>().is_ok() {
-        return;
-    }
-    match tokio::time::timeout(DEADLINE, tokio::net::lookup_host((host, 0))).await {
-        Ok(Ok(found)) => {
-            let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-            found.dedup();
-            if addresses.learn(host, &found) {
-                log::info!("name resolved; host={host} addresses={}", found.len());
-            }
-        }
-        Ok(Err(why)) => log::debug!("name not resolved; host={host} reason={why}"),
-        Err(_) => log::debug!("name not resolved; host={host} reason=no answer in time"),
+/// The operating system's way: hosts file, DNS and whatever else is set up there.
+struct System;
+
+#[async_trait]
+impl Resolver for System {
+    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
     }
 }
 
-/// Keeps all `hosts` resolved until `shutdown` turns true.
-pub async fn run(
-    addresses: Arc<Addresses>,
-    hosts: Vec<String>,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    loop {
-        futures::future::join_all(hosts.iter().map(|host| once(&addresses, host))).await;
-        let unknown = hosts.iter().any(|host| addresses.of(host).is_empty());
-        let pause = if unknown { INTERVAL_UNKNOWN } else { INTERVAL };
+/// How names are looked up, and how often.
+#[derive(Clone)]
+pub struct Lookup {
+    /// What is asked.
+    pub resolver: Arc<dyn Resolver>,
+    /// How often it is asked again. The system does not tell how long an answer holds.
+    pub interval: Duration,
+    /// How often while a name has no address at all.
+    pub interval_unknown: Duration,
+    /// How long one answer may take.
+    pub deadline: Duration,
+}
+
+impl Default for Lookup {
+    fn default() -> Self {
+        Self {
+            resolver: Arc::new(System),
+            interval: Duration::from_secs(30),
+            interval_unknown: Duration::from_secs(2),
+            deadline: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Lookup {
+    /// Looks `host` up once. A failure changes nothing: what was known stays.
+    pub async fn once(&self, addresses: &Addresses, host: &str) {
+        if host.parse::<IpAddr>().is_ok() {
+            return;
+        }
+        match tokio::time::timeout(self.deadline, self.resolver.resolve(host)).await {
+            Ok(Ok(mut found)) => {
+                found.dedup();
+                if addresses.learn(host, &found) {
+                    log::info!("name resolved; host={host} addresses={}", found.len());
+                }
+            }
+            Ok(Err(why)) => log::debug!("name not resolved; host={host} reason={why}"),
+            Err(_) => log::debug!("name not resolved; host={host} reason=no answer in time"),
+        }
+    }
+
+    /// Keeps all `hosts` resolved until `shutdown` turns true. Each goes its own way: a name server that is
+    /// silent about one delays no other (design rule 6).
+    pub async fn run(
+        &self,
+        addresses: &Addresses,
+        hosts: &[String],
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let names = hosts.iter().filter(|host| host.parse::<IpAddr>().is_err());
+        let watching = futures::future::join_all(names.map(|host| self.watch(addresses, host)));
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = shutdown.wait_for(|stop| *stop) => return,
+            _ = watching => {}
+            // An error means that nobody is left who could ask for a stop.
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn watch(&self, addresses: &Addresses, host: &str) {
+        loop {
+            // Asked just before, when the servers were called the first time.
+            let unknown = addresses.of(host).is_empty();
+            tokio::time::sleep(if unknown { self.interval_unknown } else { self.interval }).await;
+            self.once(addresses, host).await;
         }
     }
 }

@@ -1,0 +1,130 @@
+//! Signals, and a stop that takes no longer than it must.
+//!
+//! Pingora closes the listeners and then sleeps through the whole grace period, even if nothing is left to
+//! finish, and it listens to no further signal meanwhile. So it gets its signal from here, and here is also
+//! decided when the process ends: as soon as nothing is in flight.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::server::{Fds, ListenFds, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::services::Service as PingoraService;
+use pingora_core::services::listening::Service;
+use pingora_proxy::HttpProxy;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::app::listen::Bound;
+use crate::gateway::Gateway;
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Open requests may finish.
+    Gracefully,
+    /// At once.
+    Now,
+}
+
+/// The signals of this process, from the moment it is made: before, their defaults hold.
+pub(crate) struct Signals {
+    term: Signal,
+    quit: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over; needs a runtime.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let on = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            term: on(SignalKind::terminate())?,
+            quit: on(SignalKind::quit())?,
+            int: on(SignalKind::interrupt())?,
+            hup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for a signal that ends the process.
+    pub(crate) async fn stop(&mut self) -> Stop {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => {
+                    log::info!("stopping; signal=TERM");
+                    return Stop::Gracefully;
+                }
+                _ = self.quit.recv() => {
+                    log::info!("stopping; signal=QUIT");
+                    return Stop::Gracefully;
+                }
+                _ = self.int.recv() => {
+                    log::info!("stopping at once; signal=INT");
+                    return Stop::Now;
+                }
+                // Its default would end the process.
+                _ = self.hup.recv() => {
+                    log::warn!("a reload was asked for; this version needs a restart for that; signal=HUP");
+                }
+            }
+        }
+    }
+
+    /// Waits for one that ends a stop that has begun. The others ask for what is being done.
+    pub(crate) async fn stop_now(&mut self) {
+        self.int.recv().await;
+        log::info!("stopping at once; signal=INT");
+    }
+}
+
+/// Tells Pingora to stop when it is asked to.
+pub(crate) struct Told(pub(crate) watch::Receiver<bool>);
+
+#[async_trait]
+impl ShutdownSignalWatch for Told {
+    async fn recv(&self) -> ShutdownSignal {
+        // An error means that the process is ending without it.
+        let _ = self.0.clone().wait_for(|stop| *stop).await;
+        ShutdownSignal::GracefulTerminate
+    }
+}
+
+/// The service that answers the API, on listeners that are bound already. Given only their addresses Pingora
+/// would bind them itself, and not stop if it cannot.
+pub(crate) struct Listening {
+    pub(crate) service: Service<HttpProxy<Gateway>>,
+    pub(crate) bound: Bound,
+    /// Turns true when the listeners are closed and no request will come any more.
+    pub(crate) closed: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl PingoraService for Listening {
+    async fn start_service(
+        &mut self,
+        fds: Option<ListenFds>,
+        shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
+        let fds = fds.unwrap_or_else(|| Arc::new(Mutex::new(Fds::new())));
+        for (address, fd) in std::mem::take(&mut self.bound).into_fds() {
+            fds.lock().add(address, fd);
+        }
+        self.service.start_service(Some(fds), shutdown, listeners_per_fd).await;
+        self.closed.send_replace(true);
+    }
+
+    fn name(&self) -> &str {
+        self.service.name()
+    }
+
+    fn threads(&self) -> Option<usize> {
+        self.service.threads()
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        self.service.listen_addresses()
+    }
+}

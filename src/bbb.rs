@@ -4,6 +4,7 @@
 pub mod call;
 pub mod checksum;
 pub mod fault;
+pub mod form;
 pub mod id;
 pub mod meetings;
 pub mod query;

@@ -14,6 +14,7 @@ pub mod problem;
 mod secret;
 mod servers_json;
 pub mod settings;
+mod size;
 
 use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};

@@ -12,6 +12,7 @@ use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::reply::Reply;
 use crate::cluster::Cluster;
 use crate::cluster::health::Health;
+use crate::cluster::meetings::Stage;
 use crate::cluster::placement::tags::TagWish;
 use crate::cluster::server::{Mode, ServerId, ServerSpec};
 use crate::cluster::wish::Wish;
@@ -116,6 +117,11 @@ pub fn decide(cluster: &Cluster, tenant: TenantId, call: &Call) -> Decision {
     if name.is_about_recordings() {
         return Decision::FanOut(FanOut::RecordingChange);
     }
+    // The answer to a join is a URL signed for everybody to see: nothing unsigned may get into it (design
+    // rule 5). Parameters that only a body carried and no checksum covers are such.
+    if *name == CallName::Join && !call.form_is_signed() {
+        return refuse(call, &Fault::checksum_mismatch());
+    }
     match call.meeting_id() {
         None => refuse(call, &Fault::meeting_id_missing()),
         Some(id) if *name == CallName::Create => Decision::Place(id, wish(call)),
@@ -124,7 +130,8 @@ pub fn decide(cluster: &Cluster, tenant: TenantId, call: &Call) -> Decision {
 }
 
 fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId) -> Decision {
-    let known = cluster.find(tenant, &id).map(|meeting| meeting.server);
+    let meeting = cluster.find(tenant, &id);
+    let known = meeting.map(|meeting| meeting.server);
     let Some(server) = known.or_else(|| cluster.recalled(tenant, &id)) else {
         return unknown_meeting(call);
     };
@@ -135,6 +142,10 @@ fn about_meeting(cluster: &Cluster, tenant: TenantId, call: &Call, id: MeetingId
         return refuse(call, &unreachable(call));
     }
     if *call.name() == CallName::Join {
+        // The server may still be fetching slides: to it, the meeting does not exist yet.
+        if meeting.is_some_and(|meeting| matches!(meeting.stage, Stage::Claimed(_))) {
+            return refuse(call, &Fault::meeting_not_ready());
+        }
         let location = join_location(call, &member.spec);
         return Decision::Redirect(Redirect { location, meeting: id });
     }
@@ -266,6 +277,36 @@ mod tests {
     }
 
     #[test]
+    fn a_join_is_never_signed_with_parameters_that_were_not() {
+        let secret = Secret::new("s").unwrap();
+        let form = "meetingID=m&fullName=Ada";
+        let decided = |wire: &str, form: &str| {
+            let signed = SignedCall { name: &CallName::Join, query: wire, form: Some(form) };
+            shown(decide(
+                &cluster(Health::Up),
+                TENANT,
+                &signed.verify(std::slice::from_ref(&secret)).unwrap(),
+            ))
+        };
+        assert_eq!(decided(&sign("join", "", Algorithm::Sha1, &secret), form), "checksumError");
+        let partly = sign("join", "meetingID=m", Algorithm::Sha1, &secret);
+        assert_eq!(decided(&partly, "role=MODERATOR"), "checksumError");
+        let sorted = sign("join", "fullName=Ada&meetingID=m", Algorithm::Sha1, &secret);
+        let sum = sorted.rsplit('&').next().unwrap();
+        let expected = "http://bbb1.test/bigbluebutton/api/join?meetingID=m&fullName=Ada";
+        assert_eq!(decided("", &format!("{form}&{sum}")), expected);
+    }
+
+    #[test]
+    fn joins_wait_for_a_meeting_that_is_being_made() {
+        let mut cluster = up(1);
+        cluster.claim(TENANT, &MeetingId::new("m").unwrap(), &Wish::default(), Moment(2));
+        let decision = decide(&cluster, TENANT, &call("join", "meetingID=m"));
+        let Decision::Reply(reply) = decision else { panic!() };
+        assert!(std::str::from_utf8(&reply.body).unwrap().contains("being created"));
+    }
+
+    #[test]
     fn unknown_meetings_get_the_calls_own_failure() {
         check(Health::Up, "getMeetingInfo", "meetingID=x", "notFound");
         check(Health::Up, "end", "meetingID=x", "notFound");
@@ -297,7 +338,7 @@ mod tests {
         assert_eq!(answer("", Method::Other, BodyType::None), Some(None));
         assert_eq!(answer("create", Method::Post, BodyType::Xml), None);
         assert_eq!(answer("create", Method::Other, BodyType::None), unsupported);
-        assert_eq!(answer("join", Method::Post, BodyType::None), unsupported);
+        assert_eq!(answer("join", Method::Post, BodyType::Form), None);
         assert_eq!(answer("enter", Method::Get, BodyType::None), unsupported);
         assert_eq!(answer("hooks/create", Method::Get, BodyType::None), unsupported);
         assert_eq!(answer("a%20b", Method::Get, BodyType::None), unsupported);

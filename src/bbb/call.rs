@@ -2,213 +2,18 @@
 //! whose checksum was verified ([`Call`]). A [`Call`] can be made in no other way, and only a [`Call`] can be
 //! signed for a server: design rule 5, kept by the compiler.
 
+mod name;
+
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::bbb::checksum;
 use crate::bbb::fault::Fault;
+use crate::bbb::form;
 use crate::bbb::id::MeetingId;
 use crate::bbb::query;
-use crate::bbb::reply::Format;
 use crate::bbb::secret::Secret;
 
-/// The calls of the API (`bbb-api.md` 2.0).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum CallName {
-    /// The version answer at `/bigbluebutton/api`; carries no name on the wire.
-    Index,
-    /// `create`
-    Create,
-    /// `join`
-    Join,
-    /// `isMeetingRunning`
-    IsMeetingRunning,
-    /// `end`
-    End,
-    /// `getMeetingInfo`
-    GetMeetingInfo,
-    /// `getMeetings`
-    GetMeetings,
-    /// `insertDocument`
-    InsertDocument,
-    /// `sendChatMessage`
-    SendChatMessage,
-    /// `getRecordings`
-    GetRecordings,
-    /// `publishRecordings`
-    PublishRecordings,
-    /// `deleteRecordings`
-    DeleteRecordings,
-    /// `updateRecordings`
-    UpdateRecordings,
-    /// `getRecordingTextTracks`
-    GetRecordingTextTracks,
-    /// `putRecordingTextTrack`
-    PutRecordingTextTrack,
-    /// Anything else, also calls that future versions bring: letters and digits, segments split by `/`.
-    Other(Box<str>),
-}
-
-const NAMED: [(&str, CallName); 14] = [
-    ("create", CallName::Create),
-    ("join", CallName::Join),
-    ("isMeetingRunning", CallName::IsMeetingRunning),
-    ("end", CallName::End),
-    ("getMeetingInfo", CallName::GetMeetingInfo),
-    ("getMeetings", CallName::GetMeetings),
-    ("insertDocument", CallName::InsertDocument),
-    ("sendChatMessage", CallName::SendChatMessage),
-    ("getRecordings", CallName::GetRecordings),
-    ("publishRecordings", CallName::PublishRecordings),
-    ("deleteRecordings", CallName::DeleteRecordings),
-    ("updateRecordings", CallName::UpdateRecordings),
-    ("getRecordingTextTracks", CallName::GetRecordingTextTracks),
-    ("putRecordingTextTrack", CallName::PutRecordingTextTrack),
-];
-
-const CALL_NAME_BYTES_MAX: usize = 64;
-
-impl CallName {
-    /// The call that `path` names: `/bigbluebutton/api/<call>`, with `//` as `/` (Greenlight sends
-    /// `//create`), the index with and without slash and at `/bigbluebutton/`. `None`: no API path.
-    pub fn of_path(path: &str) -> Option<Self> {
-        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-        if segments.next() != Some("bigbluebutton") {
-            return None;
-        }
-        match segments.next() {
-            None => return Some(Self::Index),
-            Some("api") => {}
-            Some(_) => return None,
-        }
-        let Some(head) = segments.next() else { return Some(Self::Index) };
-        let name = segments.fold(head.to_owned(), |name, segment| format!("{name}/{segment}"));
-        Some(Self::of_name(&name))
-    }
-
-    fn of_name(name: &str) -> Self {
-        NAMED
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map_or_else(|| Self::Other(name.into()), |(_, call)| call.clone())
-    }
-
-    /// The name as it is hashed and sent.
-    pub fn as_str(&self) -> &str {
-        if let Self::Other(name) = self {
-            return name;
-        }
-        NAMED.iter().find(|(_, call)| call == self).map_or("", |(name, _)| name)
-    }
-
-    /// A name that is safe in logs and metric labels: nothing a client made up.
-    pub fn label(&self) -> &str {
-        if *self == Self::Index {
-            "index"
-        } else if matches!(self, Self::Other(_)) {
-            "other"
-        } else {
-            self.as_str()
-        }
-    }
-
-    /// Whether the name could be one of a call at all; what fails this is never hashed or sent.
-    pub fn is_plausible(&self) -> bool {
-        let name = self.as_str();
-        name.len() <= CALL_NAME_BYTES_MAX
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/')
-    }
-
-    /// What the call is answered in.
-    pub fn format(&self) -> Format {
-        if matches!(self, Self::GetRecordingTextTracks | Self::PutRecordingTextTrack) {
-            Format::Json
-        } else {
-            Format::Xml
-        }
-    }
-
-    /// Whether the call is about recordings rather than a running meeting.
-    pub fn is_about_recordings(&self) -> bool {
-        matches!(
-            self,
-            Self::GetRecordings
-                | Self::PublishRecordings
-                | Self::DeleteRecordings
-                | Self::UpdateRecordings
-                | Self::GetRecordingTextTracks
-                | Self::PutRecordingTextTrack
-        )
-    }
-
-    /// Whether the call takes this method (`bbb-api.md` 2.0; `scalelite.md` JO9, PR6, DE5).
-    pub fn takes(&self, method: Method) -> bool {
-        match (self, method) {
-            (_, Method::Other) => false,
-            (Self::InsertDocument | Self::PutRecordingTextTrack, method) => method == Method::Post,
-            (
-                Self::Join
-                | Self::SendChatMessage
-                | Self::PublishRecordings
-                | Self::DeleteRecordings,
-                method,
-            ) => method == Method::Get,
-            _ => true,
-        }
-    }
-
-    /// Whether a POST of this call may carry a body of this type (`bbb-api.md` 1.5, newest rule; XML is
-    /// accepted under both of its names because old Moodle sends `text/xml` on insertDocument).
-    pub fn takes_body(&self, body: BodyType) -> bool {
-        match body {
-            BodyType::None => true,
-            BodyType::Form => *self != Self::InsertDocument,
-            BodyType::Xml => matches!(self, Self::Create | Self::InsertDocument | Self::Other(_)),
-            BodyType::Multipart | BodyType::Unknown => {
-                matches!(self, Self::PutRecordingTextTrack | Self::Other(_))
-            }
-        }
-    }
-}
-
-/// The HTTP method as far as the API cares. HEAD counts as GET.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// GET or HEAD
-    Get,
-    /// POST
-    Post,
-    /// None that any call takes.
-    Other,
-}
-
-/// What a request body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyType {
-    /// There is none, or it counts for nothing.
-    None,
-    /// `application/x-www-form-urlencoded`
-    Form,
-    /// `application/xml` or `text/xml`
-    Xml,
-    /// `multipart/form-data`
-    Multipart,
-    /// Anything else, or not announced.
-    Unknown,
-}
-
-impl BodyType {
-    /// The type that a Content-Type header announces; parameters and case are ignored.
-    pub fn of_content_type(value: &str) -> Self {
-        let mime = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match mime.as_str() {
-            "application/x-www-form-urlencoded" => Self::Form,
-            "application/xml" | "text/xml" | "application/x-xml" => Self::Xml,
-            "multipart/form-data" => Self::Multipart,
-            _ => Self::Unknown,
-        }
-    }
-}
+pub use name::{BodyType, CallName, Method};
 
 /// A call as it arrived. Nothing of it may be believed.
 #[derive(Clone, Copy)]
@@ -227,6 +32,7 @@ pub struct Call {
     name: CallName,
     query: String,
     form: String,
+    form_is_signed: bool,
 }
 
 impl SignedCall<'_> {
@@ -248,33 +54,34 @@ impl SignedCall<'_> {
             .filter(is_checksum)
             .map(|param| clean(&param.value()));
         let sum = sums.next().filter(|sum| !sum.is_empty()).ok_or(Fault::checksum_missing())?;
-        if sums.next().is_some() || self.has_parameter_twice() {
+        let in_both = self.form.is_some_and(|form| form::overlaps(self.query, form));
+        if sums.next().is_some() || in_both {
             return Err(Fault::checksum_mismatch());
         }
         let hashed = checksum::strip(self.query, &sum);
-        if !self.hash_inputs(&hashed).any(|input| {
-            secrets.iter().any(|secret| checksum::matches(self.name.as_str(), &input, &sum, secret))
-        }) {
-            return Err(Fault::checksum_mismatch());
-        }
+        let form_is_signed = self
+            .hash_inputs(&hashed)
+            .find(|(input, _)| {
+                let matches = |secret| checksum::matches(self.name.as_str(), input, &sum, secret);
+                secrets.iter().any(matches)
+            })
+            .map(|(_, covers_form)| covers_form)
+            .ok_or(Fault::checksum_mismatch())?;
         let form = query::without(form, is_checksum);
-        Ok(Call { name: self.name.clone(), query: hashed.into_owned(), form })
+        let (name, query) = (self.name.clone(), hashed.into_owned());
+        Ok(Call { name, query, form, form_is_signed })
     }
 
-    /// What the client may have hashed, most likely first.
-    fn hash_inputs<'q>(&'q self, hashed: &'q str) -> impl Iterator<Item = Cow<'q, str>> {
+    /// What the client may have hashed, most likely first, and whether that covers the form.
+    fn hash_inputs<'q>(&'q self, hashed: &'q str) -> impl Iterator<Item = (Cow<'q, str>, bool)> {
         // Browsers turn the `'` that the JS library signed into %27 (clients.md S32).
-        let apostrophes = hashed.contains("%27").then(|| Cow::Owned(hashed.replace("%27", "'")));
-        let sorted =
-            self.form.filter(|_| self.query.is_empty()).map(|form| Cow::Owned(sorted(form)));
-        [Some(Cow::Borrowed(hashed)), apostrophes, sorted].into_iter().flatten()
-    }
-
-    fn has_parameter_twice(&self) -> bool {
-        let Some(form) = self.form else { return false };
-        query::params(form).any(|in_form| {
-            query::params(self.query).any(|in_query| in_query.name() == in_form.name())
-        })
+        let apostrophes =
+            hashed.contains("%27").then(|| (Cow::Owned(hashed.replace("%27", "'")), false));
+        let sorted = self
+            .form
+            .filter(|_| self.query.is_empty())
+            .map(|form| (Cow::Owned(form::sorted(form)), true));
+        [Some((Cow::Borrowed(hashed), false)), apostrophes, sorted].into_iter().flatten()
     }
 }
 
@@ -292,6 +99,30 @@ impl Call {
     /// The parameters of a form body without the checksum, byte for byte; empty if there was no form.
     pub fn form(&self) -> &str {
         &self.form
+    }
+
+    /// Whether the checksum covers the form. If not, whoever sent the call chose the form's parameters freely,
+    /// and a URL that a browser gets must not hold them (design rule 5).
+    pub fn form_is_signed(&self) -> bool {
+        self.form_is_signed || self.form.is_empty()
+    }
+
+    /// The same call with another value for the parameter `name` of its query; what else is there keeps its
+    /// bytes. For values that tinyscale itself knows, never for what a client says.
+    #[must_use]
+    pub fn with_param(mut self, name: &str, value: &str) -> Self {
+        let pieces: Vec<Cow<'_, str>> = self
+            .query
+            .split('&')
+            .map(|piece| match query::params(piece).next() {
+                Some(param) if param.name() == name => {
+                    Cow::Owned(format!("{}={}", query::encode(name), query::encode(value)))
+                }
+                Some(_) | None => Cow::Borrowed(piece),
+            })
+            .collect();
+        self.query = pieces.join("&");
+        self
     }
 
     /// A parameter, from the query first, then from the form. Empty counts as absent: the Python library
@@ -317,24 +148,6 @@ fn clean(value: &str) -> String {
     value.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned()
 }
 
-/// BBB 2.x's rebuild of a form body: keys sorted, values encoded again (`bbb-api.md` 1.4).
-fn sorted(form: &str) -> String {
-    let mut by_name: BTreeMap<Vec<u16>, (Cow<'_, str>, Vec<String>)> = BTreeMap::new();
-    for param in query::params(form).filter(|param| !is_checksum(param)) {
-        // Java sorts by UTF-16 code units, which differs from UTF-8 order beyond the first plane.
-        let order = param.name().encode_utf16().collect();
-        let (_, values) = by_name.entry(order).or_insert_with(|| (param.name(), Vec::new()));
-        values.push(query::encode(&param.value()));
-    }
-    let pieces: Vec<String> = by_name
-        .into_values()
-        .flat_map(|(name, values)| {
-            values.into_iter().map(move |value| format!("{name}={value}")).collect::<Vec<_>>()
-        })
-        .collect();
-    pieces.join("&")
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -355,36 +168,6 @@ mod tests {
     fn sum(call: &str, hashed: &str) -> String {
         let signed = checksum::sign(call, hashed, Algorithm::Sha256, &secrets()[1]);
         signed.rsplit('=').next().unwrap().to_owned()
-    }
-
-    #[test]
-    fn paths_and_their_calls() {
-        let other = |name: &str| Some(CallName::Other(name.into()));
-        for (path, expected) in [
-            ("/bigbluebutton/api", Some(CallName::Index)),
-            ("/bigbluebutton/api/", Some(CallName::Index)),
-            ("/bigbluebutton/", Some(CallName::Index)),
-            ("/bigbluebutton", Some(CallName::Index)),
-            ("/bigbluebutton/api/create", Some(CallName::Create)),
-            ("/bigbluebutton/api//create", Some(CallName::Create)),
-            ("//bigbluebutton//api/create/", Some(CallName::Create)),
-            ("/bigbluebutton/api/Create", other("Create")),
-            ("/bigbluebutton/api/hooks/create", other("hooks/create")),
-            ("/bigbluebutton/presentation/x", None),
-            ("/", None),
-            ("/create", None),
-            ("/bigbluebutton/apix", None),
-        ] {
-            assert_eq!(CallName::of_path(path), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn made_up_names_are_not_plausible() {
-        assert!(CallName::of_name("hooks/create").is_plausible());
-        for name in ["..", "a%2fb", "a b", "create?x", &"a".repeat(65)] {
-            assert!(!CallName::of_name(name).is_plausible(), "{name}");
-        }
     }
 
     #[test]
@@ -459,22 +242,29 @@ mod tests {
     }
 
     #[test]
+    fn only_the_sorted_form_is_covered_by_its_checksum() {
+        let form = "meetingID=m&fullName=A";
+        let of_sorted = sum("join", "fullName=A&meetingID=m");
+        let call = signed("join", "", Some(&format!("{form}&checksum={of_sorted}"))).unwrap();
+        assert!(call.form_is_signed());
+        let in_query = format!("checksum={}", sum("join", ""));
+        assert!(!signed("join", &in_query, Some(form)).unwrap().form_is_signed());
+        assert!(signed("join", &in_query, None).unwrap().form_is_signed());
+    }
+
+    #[test]
+    fn a_replaced_parameter_leaves_the_other_bytes_alone() {
+        let query = "a=%2f&&createTime=1&b=x+y&create%54ime=2";
+        let call = signed("join", &format!("{query}&checksum={}", sum("join", query)), None);
+        let call = call.unwrap().with_param("createTime", "17");
+        assert_eq!(call.query(), "a=%2f&&createTime=17&b=x+y&createTime=17");
+    }
+
+    #[test]
     fn apostrophes_that_browsers_escape_still_verify() {
         let sum = sum("join", "fullName=O'Neil");
         let call = signed("join", &format!("fullName=O%27Neil&checksum={sum}"), None).unwrap();
         assert_eq!(call.query(), "fullName=O%27Neil");
-    }
-
-    #[test]
-    fn methods_and_bodies_of_calls() {
-        assert!(CallName::Create.takes(Method::Post));
-        assert!(!CallName::DeleteRecordings.takes(Method::Post));
-        assert!(!CallName::InsertDocument.takes(Method::Get));
-        assert!(!CallName::End.takes(Method::Other));
-        assert!(CallName::Create.takes_body(BodyType::of_content_type("Text/XML; charset=utf-8")));
-        assert!(!CallName::End.takes_body(BodyType::Xml));
-        assert!(!CallName::InsertDocument.takes_body(BodyType::Form));
-        assert!(!CallName::Create.takes_body(BodyType::of_content_type("application/json")));
     }
 
     proptest! {

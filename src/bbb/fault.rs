@@ -118,6 +118,26 @@ impl Fault {
         Self { key: "requestTooLarge", message: Cow::Owned(message) }
     }
 
+    /// More or longer header lines than any client needs.
+    pub fn header_too_large() -> Self {
+        Self::new("requestTooLarge", "The request header is too large.")
+    }
+
+    /// A request that two programs could read in two ways; nobody means well with it.
+    pub fn malformed_request() -> Self {
+        Self::new("malformedRequest", "The request is malformed.")
+    }
+
+    /// More large bodies at the same time than there is room for.
+    pub fn too_busy() -> Self {
+        Self::new("internalError", "Too many large requests at the same time. Please try again.")
+    }
+
+    /// A join while the meeting is still being made.
+    pub fn meeting_not_ready() -> Self {
+        Self::new("notFound", "The meeting is being created. Please try again in a few seconds.")
+    }
+
     /// The request could not be read to its end.
     pub fn request_incomplete() -> Self {
         Self::new("requestIncomplete", "The request body ended before it was complete.")

@@ -1,5 +1,7 @@
 //! Answers that tinyscale gives itself, byte for byte: XML like bbb-web's, JSON for the text-track calls.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::bbb::fault::Fault;
@@ -13,6 +15,8 @@ pub struct Reply {
     pub body: Bytes,
     /// The `messageKey` of a failure, for logs and metrics.
     pub key: Option<&'static str>,
+    /// Its `message`.
+    pub message: Option<Cow<'static, str>>,
 }
 
 /// What a call is answered in (`bbb-api.md` 2.0, 2.10).
@@ -39,7 +43,7 @@ impl Reply {
     /// An XML answer with `inside` as the content of `<response>`.
     pub fn xml(inside: &str) -> Self {
         let body = format!("<response>{inside}</response>").into();
-        Self { format: Format::Xml, body, key: None }
+        Self { format: Format::Xml, body, key: None, message: None }
     }
 
     /// A failure in the format that the call is answered in.
@@ -55,7 +59,12 @@ impl Reply {
             }})
             .to_string(),
         };
-        Self { format, body: body.into(), key: Some(fault.key) }
+        Self {
+            format,
+            body: body.into(),
+            key: Some(fault.key),
+            message: Some(fault.message.clone()),
+        }
     }
 
     /// The version answer (`bbb-api.md` 2.1; `clients.md` M2). GraphQL URLs belong to servers, never here.
@@ -88,7 +97,7 @@ impl Reply {
             body.extend_from_slice(b"</meetings>");
         }
         body.extend_from_slice(b"</response>");
-        Self { format: Format::Xml, body: body.into(), key: None }
+        Self { format: Format::Xml, body: body.into(), key: None, message: None }
     }
 
     /// getRecordings of `recordings`, each the bytes of one `<recording>` element (`bbb-api.md` 5, M20).
@@ -113,7 +122,7 @@ impl Reply {
             );
         }
         body.extend_from_slice(b"</response>");
-        Self { format: Format::Xml, body: body.into(), key: None }
+        Self { format: Format::Xml, body: body.into(), key: None, message: None }
     }
 
     /// publishRecordings, deleteRecordings or updateRecordings done; `element` is that call's own.

@@ -2,6 +2,7 @@
 //! without a trailing slash) into one form; refuses what cannot be called.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// The base URL of one server's API: scheme, host, port and the path before the call's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl ApiUrl {
             (Some(port), _) => port,
             (None, false) => default_port(https),
         };
-        if host.is_empty() {
+        if !is_host(&host) {
             return Err(BadUrl::Malformed);
         }
         Ok(Self { https, host, port, path: api_path(uri.path()) })
@@ -105,6 +106,18 @@ impl fmt::Display for ApiUrl {
 
 fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
+}
+
+/// Whether `host` is a name or an address that can be looked up and written into a URL; `http` lets more
+/// through.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+            !host.is_empty() && host.bytes().all(allowed)
+        }
+    }
 }
 
 fn api_path(path: &str) -> String {
@@ -163,6 +176,9 @@ mod tests {
             ("http://h:99999", BadUrl::Malformed),
             ("http://h:0", BadUrl::Malformed),
             ("http://a b", BadUrl::Malformed),
+            ("http://1a[:]:8", BadUrl::Malformed),
+            ("http://[::g]", BadUrl::Malformed),
+            ("http://a%20b", BadUrl::Malformed),
             ("http://u:p@h", BadUrl::UserInfo),
             ("http://h/bigbluebutton/api?x=1", BadUrl::Query),
             ("http://h/#top", BadUrl::Query),

@@ -10,11 +10,13 @@ use crate::bbb::secret::Secret;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::{ServerName, ServerSpec};
 use crate::config::file::balance::BalanceFile;
-use crate::config::file::{File, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile};
+use crate::config::file::{
+    File, LimitsFile, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile,
+};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, Listen, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
+    BalanceSettings, Limits, Listen, ProbeSettings, ServerSettings, Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 
@@ -33,6 +35,8 @@ pub(crate) fn check(
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
     let timeouts = check.timeouts(file.timeouts, env.timeouts);
+    let limits = check.limits(file.limits, env.limits);
+    let heal = check.either(file.join.heal_create_time, env.join.heal_create_time);
     let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
     let state_dir = check.either(file.state_dir, env.state_dir);
     Some(Settings {
@@ -44,6 +48,8 @@ pub(crate) fn check(
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
+        limits,
+        heal_create_time: heal.unwrap_or(false),
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),
@@ -243,6 +249,20 @@ impl Check<'_> {
             create: pick(file.create, env.create, default.create),
             call: pick(file.call, env.call, default.call),
             fan_out: pick(file.fan_out, env.fan_out, default.fan_out),
+        }
+    }
+
+    fn limits(&mut self, file: LimitsFile, env: LimitsFile) -> Limits {
+        let default = Limits::default();
+        let mut pick = |file, env, default| self.either(file, env).unwrap_or(default);
+        Limits {
+            documents_bytes: pick(file.documents, env.documents, default.documents_bytes),
+            text_tracks_bytes: pick(file.text_tracks, env.text_tracks, default.text_tracks_bytes),
+            other_bodies_bytes: pick(
+                file.other_bodies,
+                env.other_bodies,
+                default.other_bodies_bytes,
+            ),
         }
     }
 

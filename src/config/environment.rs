@@ -128,6 +128,25 @@ pub const VARIABLES: &[Variable] = &[
         "5s",
         "a call that asks all servers",
     ),
+    variable(
+        "TINYSCALE_LIMITS_DOCUMENTS",
+        "limits.documents",
+        "8MiB",
+        "largest body of create and insertDocument",
+    ),
+    variable(
+        "TINYSCALE_LIMITS_TEXT_TRACKS",
+        "limits.text_tracks",
+        "64MiB",
+        "largest body of putRecordingTextTrack",
+    ),
+    variable("TINYSCALE_LIMITS_OTHER_BODIES", "limits.other_bodies", "1MiB", "largest other body"),
+    variable(
+        "TINYSCALE_JOIN_HEAL_CREATE_TIME",
+        "join.heal_create_time",
+        "false",
+        "let joins with the createTime of a lost meeting into its successor",
+    ),
     variable("TINYSCALE_THREADS", "threads", "one per CPU", "threads that carry requests"),
     variable(
         "TINYSCALE_GRACE_PERIOD",

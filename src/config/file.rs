@@ -3,6 +3,7 @@
 //! that they name, are left to `config::check`.
 
 pub(crate) mod balance;
+mod limits;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ use crate::config::file::balance::BalanceFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
+pub(crate) use limits::{JoinFile, LimitsFile};
+
 /// Everything that can be written; `None` is left out. The environment is read into one, too.
 #[derive(Debug, Default)]
 pub(crate) struct File {
@@ -30,6 +33,8 @@ pub(crate) struct File {
     pub(crate) balance: BalanceFile,
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
+    pub(crate) limits: LimitsFile,
+    pub(crate) join: JoinFile,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -82,7 +87,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 11] = [
+const TOP: [&str; 13] = [
     "listen",
     "public_url",
     "state_dir",
@@ -91,6 +96,8 @@ const TOP: [&str; 11] = [
     "balance",
     "probe",
     "timeouts",
+    "limits",
+    "join",
     "threads",
     "grace_period",
     "strict",
@@ -113,6 +120,8 @@ impl File {
             balance: top.get("balance").map(|node| read.balance(node)).unwrap_or_default(),
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
+            limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
+            join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")

@@ -31,6 +31,10 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// How long calls to servers may take.
     pub timeouts: Timeouts,
+    /// The largest request bodies.
+    pub limits: Limits,
+    /// Whether a join into a meeting that was made anew gets the new createTime (`operators.md` 2.7).
+    pub heal_create_time: bool,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.
@@ -160,5 +164,23 @@ impl Default for Timeouts {
             call: Duration::from_secs(10),
             fan_out: Duration::from_secs(5),
         }
+    }
+}
+
+/// The largest request bodies, by what they carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// create and insertDocument, which carry slides; BBB documents 2 MB.
+    pub documents_bytes: u64,
+    /// putRecordingTextTrack.
+    pub text_tracks_bytes: u64,
+    /// Any other call.
+    pub other_bodies_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self { documents_bytes: 8 * MIB, text_tracks_bytes: 64 * MIB, other_bodies_bytes: MIB }
     }
 }

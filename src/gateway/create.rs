@@ -9,6 +9,7 @@ use crate::cluster::meetings::Stage;
 use crate::cluster::server::{Mode, ServerId};
 use crate::cluster::wish::Wish;
 use crate::gateway::Gateway;
+use crate::gateway::create_time;
 use crate::gateway::exchange::{Create, Errand};
 use crate::gateway::retry::Verdict;
 use crate::state::claims::Turn;
@@ -28,6 +29,7 @@ impl Gateway {
         wish: Wish,
         has_body: bool,
     ) -> Result<Errand, Fault> {
+        let running_since = create_time::of_running(&self.state.cluster(), tenant, &id);
         let turn = loop {
             let turn = self.state.claim(tenant, &id, &wish, self.timeouts.create).await;
             let Turn::Repeat(repeat) = turn else { break turn };
@@ -49,7 +51,9 @@ impl Gateway {
             Turn::Timeout => return Err(Fault::create_failed()),
         };
         let spec = self.usable(server).ok_or(Fault::create_failed())?;
-        Ok(Errand::new(tenant, call, Some(id), (server, spec), has_body, create))
+        let mut errand = Errand::new(tenant, call, Some(id), (server, spec), has_body, create);
+        errand.running_since = running_since;
+        Ok(errand)
     }
 
     /// Whether the meeting is ending, or its server takes no new meetings: then a repeated create belongs

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::bbb::call::Call;
 use crate::bbb::fault::Fault;
 use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::reply::Format;
 use crate::cluster::moment::Moment;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::gateway::body::Taken;
+use crate::gateway::gzip::{Packer, Unpacker};
 use crate::gateway::held::Held;
+use crate::gateway::request::Head;
 use crate::route::outgoing::{self, Outgoing};
 use crate::state::claims::{ClaimGuard, RepeatGuard};
 use crate::state::in_flight;
@@ -24,14 +29,32 @@ pub struct Exchange {
     pub(crate) body_bytes_max: u64,
     /// How many came.
     pub(crate) body_bytes: u64,
+    /// Reads the answer, if the server compressed it.
+    pub(crate) unpacker: Option<Unpacker>,
+    /// Compresses the answer, if the client wants it so.
+    pub(crate) packer: Option<Packer>,
     /// The answer as far as it was kept.
     pub(crate) held: Held,
+    /// The request, if it has a body of which some may not have been read when it is answered.
+    pub(crate) unread: Option<Head>,
+    /// Its part of the room for bodies.
+    pub(crate) room: Option<Taken>,
     /// What is forwarded; `None` if the answer is given here.
     pub(crate) errand: Option<Errand>,
     /// What to tell the client, if something better is known than that the server failed.
     pub(crate) fault: Option<Fault>,
     /// A stop waits for it.
     pub(crate) _in_flight: Option<in_flight::Guard>,
+}
+
+impl Exchange {
+    /// `body` as the client was told that it comes.
+    pub(crate) fn pack(&mut self, body: Bytes, end: bool) -> Bytes {
+        match &mut self.packer {
+            Some(packer) => packer.push(&body, end),
+            None => body,
+        }
+    }
 }
 
 /// A call on its way to a server.
@@ -48,6 +71,8 @@ pub(crate) struct Errand {
     /// When it was sent; answers are as old as their question.
     pub(crate) asked: Moment,
     pub(crate) create: Create,
+    /// For a create: since when the meeting counted as running, if it did.
+    pub(crate) running_since: Option<u64>,
     /// How often it was sent.
     pub(crate) tries: u8,
     /// What has to be done before it is sent (again).
@@ -88,8 +113,20 @@ impl Errand {
     ) -> Self {
         let (server, spec) = to;
         let outgoing = outgoing::write(&call, &spec, has_body);
-        let (asked, tries, next) = (Moment(0), 0, Next::Send);
-        Self { tenant, call, meeting, server, spec, outgoing, has_body, asked, create, tries, next }
+        Self {
+            tenant,
+            call,
+            meeting,
+            server,
+            spec,
+            outgoing,
+            has_body,
+            asked: Moment(0),
+            create,
+            running_since: None,
+            tries: 0,
+            next: Next::Send,
+        }
     }
 
     /// Sends it to another server instead.

@@ -12,7 +12,7 @@ use tinyscale::cluster::placement::cost::Weights;
 use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
-use tinyscale::config::settings::{ProbeSettings, Settings, Timeouts, TlsCheck};
+use tinyscale::config::settings::{Limits, ProbeSettings, Settings, Timeouts, TlsCheck};
 use tinyscale::config::{Source, load};
 
 const DATA: &str = "tests/data/config";
@@ -168,6 +168,7 @@ fn two_variables_and_a_list_are_enough() {
         assert_eq!(settings.servers[1].spec.weight, 2.5);
         assert_eq!(settings.probe, ProbeSettings::default());
         assert_eq!(settings.timeouts, Timeouts::default());
+        assert_eq!(settings.limits, Limits::default());
     }
 }
 
@@ -238,6 +239,15 @@ fn everything_arrives() {
             fan_out: Duration::from_secs(3),
         }
     );
+    assert_eq!(
+        settings.limits,
+        Limits {
+            documents_bytes: 20 * 1024 * 1024,
+            text_tracks_bytes: 100 * 1024 * 1024,
+            other_bodies_bytes: 64 * 1024,
+        }
+    );
+    assert!(settings.heal_create_time);
     assert_eq!((settings.threads, settings.grace_period), (3, Duration::ZERO));
     assert!(settings.strict);
     assert_eq!(settings.balance.failover_after, None);

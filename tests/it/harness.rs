@@ -2,7 +2,7 @@
 //! this machine. Tests wait for conditions with a deadline; nothing here sleeps for a guess.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sim::{Sim, SimConfig};
@@ -218,16 +218,21 @@ pub(crate) fn signed(call: &str, query: &str) -> String {
     checksum::sign(call, query, Algorithm::Sha256, &Secret::new(SECRET).unwrap())
 }
 
-/// A client that follows nothing and keeps no connection, as most front ends.
+/// A client that follows nothing and keeps no connection, as most front ends. One for all tests: making one
+/// takes longer than most calls, and without kept connections it belongs to no runtime.
 pub(crate) fn http() -> reqwest::Client {
-    install_crypto();
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .timeout(DEADLINE)
-        .no_proxy()
-        .build()
-        .unwrap()
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| {
+        install_crypto();
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .timeout(DEADLINE)
+            .no_proxy()
+            .build()
+            .unwrap()
+    });
+    client.clone()
 }
 
 pub(crate) async fn fetch(request: reqwest::RequestBuilder) -> Answer {
@@ -259,16 +264,22 @@ pub(crate) fn wait_for(
 /// Sends `request` byte for byte on a connection of its own and reads until the other side closes or the
 /// deadline passes.
 pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> String {
+    String::from_utf8_lossy(&raw_bytes(address, request).await).into_owned()
+}
+
+/// As [`raw`], for answers that are no text.
+pub(crate) async fn raw_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let talking = async {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream.write_all(request).await.unwrap();
+        // Refused before all was sent is an answer like any other here.
+        let _ = stream.write_all(request).await;
         let mut answer = Vec::new();
         // A reset after the answer is an end like any other here.
         let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
+        answer
     };
-    tokio::time::timeout(DEADLINE, talking).await.unwrap()
+    tokio::time::timeout(DEADLINE, talking).await.unwrap_or_else(|_| panic!("no answer in time"))
 }
 
 fn install_crypto() {
@@ -278,4 +289,61 @@ fn install_crypto() {
     let _ = env_logger::Builder::new().filter_level(level).is_test(true).try_init();
     // A second time is an error that means it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// An answer as it came over the wire, body put together but not decompressed.
+#[derive(Debug, Clone)]
+pub(crate) struct RawAnswer {
+    pub(crate) status: u16,
+    pub(crate) lines: Vec<String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl RawAnswer {
+    /// The first answer in `bytes`, and what follows it; `None` if there is no whole one.
+    pub(crate) fn first_of(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut lines: Vec<String> = head.split("\r\n").map(str::to_owned).collect();
+        let status = lines.remove(0).split(' ').nth(1)?.parse().ok()?;
+        let mut answer = Self { status, lines, body: Vec::new() };
+        let mut rest = &bytes[end + 4..];
+        if answer.header("transfer-encoding") == "chunked" {
+            loop {
+                let at = rest.windows(2).position(|two| two == b"\r\n")?;
+                let size =
+                    usize::from_str_radix(std::str::from_utf8(&rest[..at]).ok()?, 16).ok()?;
+                answer.body.extend_from_slice(rest.get(at + 2..at + 2 + size)?);
+                rest = rest.get(at + 2 + size + 2..)?;
+                if size == 0 {
+                    return Some((answer, rest));
+                }
+            }
+        }
+        let length = answer.header("content-length").parse().unwrap_or(rest.len());
+        answer.body = rest.get(..length)?.to_vec();
+        rest = &rest[length..];
+        Some((answer, rest))
+    }
+
+    /// The value of a header, `""` if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let lines = self.lines.iter().filter_map(|line| line.split_once(": "));
+        lines.clone().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// As [`raw`], with the first answer taken apart.
+#[track_caller]
+pub(crate) fn ask(address: SocketAddr, request: &str) -> impl Future<Output = RawAnswer> + use<> {
+    let request = request.as_bytes().to_vec();
+    async move {
+        let bytes = raw_bytes(address, &request).await;
+        let shown = String::from_utf8_lossy(&bytes).into_owned();
+        RawAnswer::first_of(&bytes).unwrap_or_else(|| panic!("no whole answer: {shown:?}")).0
+    }
 }

@@ -1,11 +1,17 @@
 //! All integration tests in one binary: it links once.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod cases;
+mod clients;
 mod config;
 mod failures;
 mod harness;
+mod join;
 mod lifecycle;
 mod meetings;
 mod names;
 mod process;
+mod property;
+mod tidy;
 mod tls;
+mod wire;

@@ -211,11 +211,15 @@ async fn everything_goes_over_tls_and_names_the_server() {
     gateway.get("create", "meetingID=room&name=nn").await.assert_success();
     gateway.get("getMeetingInfo", "meetingID=room").await.assert_success();
     gateway.get("getMeetings", "").await.assert_success();
+    let slides = "<modules><module name=\"presentation\"/></modules>";
+    let posted =
+        gateway.post("create", "meetingID=slides&name=nn", "application/xml", slides).await;
+    posted.assert_success();
     // The answer gets lost: the server is asked whether it made the meeting.
     sim.set_fault_once(Fault::ResetAfter, Some("create"));
     gateway.get("create", "meetingID=other&name=nn").await.assert_success();
     assert_eq!(sim.call_count("getMeetingInfo"), 2);
-    assert_eq!(sim.meeting_count(), 2);
+    assert_eq!(sim.meeting_count(), 3);
     let seen = terminator.seen();
     assert!(seen.iter().all(|seen| seen.sni.as_deref() == Some(NAME)), "{seen:?}");
     let join = gateway.get("join", "meetingID=room&fullName=Ada&role=VIEWER").await;

@@ -1,3 +1,5 @@
+//! Placement as a whole: claims, tags, capacity, slow start and learned sizes together.
+
 use proptest::prelude::*;
 
 use crate::bbb::meetings::SeenMeeting;

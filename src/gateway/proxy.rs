@@ -1,0 +1,297 @@
+//! The order of events, as Pingora calls them. For a forwarded call: `request_filter` verifies and decides,
+//! `upstream_peer` names the server (and asks it first, if a create is in doubt), `upstream_request_filter`
+//! writes the request, `upstream_response_filter` and `upstream_response_body_filter` hold the answer until it
+//! is known to be one, `fail_to_proxy` answers when none came.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+use crate::bbb::fault::Fault;
+use crate::bbb::reply::Reply;
+use crate::bbb::xml::Answer;
+use crate::gateway::answer::Outcome;
+use crate::gateway::exchange::{Create, Errand, Exchange};
+use crate::gateway::{Gateway, answer, body, held, learn, panics, request, upstream};
+use crate::route::outgoing::OutgoingBody;
+
+/// How long an idle client connection is kept.
+const KEEPALIVE_S: u64 = 75;
+
+impl Gateway {
+    /// Takes to heart what the answer to a forwarded call says.
+    fn learn(&self, exchange: &mut Exchange, answer: Option<&Answer>) {
+        let Some(errand) = &mut exchange.errand else { return };
+        learn::from_answer(&self.state, errand, answer);
+        let lived = (&self.former_lives, errand.running_since, &errand.meeting);
+        if let (Some(lives), Some(before), Some(id)) = lived {
+            lives.learn(&self.state.cluster(), errand.tenant, id, before);
+        }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
+    }
+
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        session.set_keepalive(Some(KEEPALIVE_S));
+        // What follows a request is the next one, answered in its turn; without this Pingora gives up the
+        // first one, which may be a create.
+        session.as_mut().set_pipelining_enabled(true);
+        let fault = request::refuse(session);
+        // Nothing is ever upgraded, and whether to keep the connection is decided. Pingora gives a request up
+        // without an answer if its Connection line names what it must not.
+        for name in [header::CONNECTION, header::UPGRADE] {
+            session.req_header_mut().remove_header(&name);
+        }
+        let Some(fault) = fault else { return Ok(()) };
+        session.set_keepalive(None);
+        exchange.fault = Some(fault);
+        Error::e_explain(ErrorType::HTTPStatus(400), "refused by its header")
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        let outcome = match panics::caught(self.handle(session, exchange)).await {
+            Ok(outcome) => outcome?,
+            Err(panics::Caught) => {
+                log::error!("a request ended in a panic; call={}", exchange.label);
+                session.set_keepalive(None);
+                exchange.errand = None;
+                Outcome::Reply(Reply::fault(&Fault::internal(), exchange.format))
+            }
+        };
+        match outcome {
+            Outcome::Forward => return Ok(false),
+            Outcome::Reply(reply) => answer::send(session, &reply).await?,
+            Outcome::Redirect(location) => answer::redirect(session, &location).await?,
+            Outcome::Page(page) => answer::show(session, page).await?,
+        }
+        if let Some(head) = exchange.unread.take() {
+            body::drain(session, &head).await;
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        exchange: &mut Exchange,
+    ) -> Result<Box<HttpPeer>> {
+        let Some(errand) = &mut exchange.errand else {
+            return Err(Error::new_in(ErrorType::InternalError));
+        };
+        let mut peer = self.next_peer(errand).await?;
+        if errand.has_body {
+            // The server is silent for as long as the client takes to send the body.
+            peer.options.read_timeout = Some(self.timeouts.create.max(self.timeouts.call));
+        }
+        Ok(peer)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        let Some(errand) = &mut exchange.errand else { return Ok(()) };
+        *request = upstream::write_request(session, errand)?;
+        errand.asked = self.state.now();
+        errand.tries += 1;
+        if let Create::Claimed(guard) = &mut errand.create {
+            guard.sending();
+        }
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        exchange.body_bytes += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        if exchange.body_bytes > exchange.body_bytes_max {
+            exchange.fault = Some(Fault::body_too_large(exchange.body_bytes_max));
+            return Error::e_explain(ErrorType::HTTPStatus(413), "request body over its limit");
+        }
+        match exchange.errand.as_ref().map(|errand| &errand.outgoing.body) {
+            Some(OutgoingBody::Received) | None => {}
+            Some(OutgoingBody::None) => *body = None,
+            Some(OutgoingBody::Form(form)) => {
+                *body = end.then(|| Bytes::copy_from_slice(form.as_bytes()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if answer.status.is_informational() {
+            return Ok(());
+        }
+        upstream::take_header(session, answer, exchange)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        _exchange: &mut Exchange,
+    ) -> Result<()> {
+        if session.req_header().version == http::Version::HTTP_10 {
+            answer.remove_header(&header::TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
+        let mut chunk = body.take();
+        if let Some(unpacker) = &mut exchange.unpacker {
+            let unpacked = unpacker.push(&chunk.unwrap_or_default(), end);
+            chunk = Some(unpacked.map_err(|why| nonsense(why.to_string()))?);
+        }
+        let next = exchange.held.take(chunk, end, exchange.format);
+        let (chunk, last) = match next.map_err(|why| nonsense(why.to_string()))? {
+            held::Next::Wait => return Ok(None),
+            held::Next::Stream(chunk) => (chunk, false),
+            held::Next::Done(chunk, answer) => {
+                self.learn(exchange, answer.as_ref());
+                (chunk, true)
+            }
+        };
+        let chunk = exchange.pack(chunk, last);
+        *body = (last || !chunk.is_empty()).then_some(chunk);
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(
+            exchange.errand.as_mut().is_some_and(|errand| self.not_reached(errand, &error)),
+        );
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
+        let can_resend =
+            session.response_written().is_none() && !session.as_ref().retry_buffer_truncated();
+        let retry = match &mut exchange.errand {
+            // A body over its limit is so every time.
+            Some(errand) if can_resend && exchange.fault.is_none() => {
+                self.may_resend(errand, &error, reused)
+            }
+            _ => false,
+        };
+        if retry {
+            exchange.held = held::Held::default();
+            (exchange.unpacker, exchange.packer) = (None, None);
+            exchange.body_bytes = 0;
+        }
+        error.set_retry(retry);
+        error
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        exchange: &mut Exchange,
+    ) -> FailToProxy {
+        self.report(exchange, error);
+        // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
+        let incomplete =
+            (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
+        let fault = exchange.fault.take().or(incomplete);
+        let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
+        // The outcome of a create is settled, or left in doubt, before anybody is answered.
+        exchange.errand = None;
+        let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
+        let sent = match session.response_written() {
+            None => {
+                let sent = answer::send(session, &reply).await.is_ok();
+                if let Some(head) = exchange.unread.take() {
+                    body::drain(session, &head).await;
+                }
+                sent
+            }
+            // The header went out for an answer that then never became complete. It fits this one too.
+            Some(_) if exchange.held.is_unsent() => {
+                let body = exchange.pack(reply.body, true);
+                session.write_response_body(Some(body), true).await.is_ok()
+            }
+            Some(_) => false,
+        };
+        FailToProxy { error_code: if sent { 200 } else { 0 }, can_reuse_downstream: sent }
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &Error) -> bool {
+        // Pingora's own line names the URI; `report` says the same without it.
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _exchange: &Exchange,
+        _error: &Error,
+        _context: pingora_proxy::ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _session: &Session, exchange: &Exchange) -> String {
+        exchange.label.clone()
+    }
+
+    async fn logging(
+        &self,
+        _session: &mut Session,
+        _error: Option<&Error>,
+        exchange: &mut Exchange,
+    ) {
+        exchange.errand = None;
+    }
+}

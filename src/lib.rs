@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod config;
 pub mod gateway;
 pub mod recording;
+pub mod replay;
 pub mod route;
 pub mod services;
 pub mod state;

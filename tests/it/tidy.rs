@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 10] = [
     &["clock", "config", "metrics", "store"],
     &["client"],
     &["state"],
-    &["admin", "edge", "gateway", "services"],
+    &["admin", "edge", "gateway", "replay", "services"],
     &["app"],
     &["cli"],
 ];

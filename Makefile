@@ -7,7 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Where cargo builds, whoever decides that: CARGO_TARGET_DIR, a cargo configuration, or the default.
 TARGET = $(shell cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: build run test format lint unit demo deny
+.PHONY: build run test format lint unit demo deny bench fuzz
 
 # The programs, in target/release: tinyscale, and bbb-sim, the simulated server.
 build:
@@ -48,3 +48,12 @@ deny:
 	else \
 	    echo "cargo-deny is not installed: licences and sources of the dependencies are not checked"; \
 	fi
+
+# CPU time per request beside nginx; benches/README.md.
+bench: build
+	scripts/bench
+
+# Needs cargo-fuzz. SECONDS_EACH chooses how long.
+SECONDS_EACH ?= 60
+fuzz:
+	scripts/fuzz $(SECONDS_EACH)

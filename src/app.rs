@@ -24,9 +24,8 @@ use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::clock::Clock;
-use crate::cluster::health::Hysteresis;
+use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
-use crate::cluster::{Cluster, Rules};
 use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
 use crate::services::deliver::Deliverer;
@@ -62,7 +61,7 @@ impl App {
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
-        let mut cluster = Cluster::new(rules(&settings), placement);
+        let mut cluster = Cluster::new(balance.rules(&settings.probe), placement);
         let servers = settings
             .servers
             .iter()
@@ -147,17 +146,6 @@ impl App {
             deliverer: self.deliverer()?,
             keeper: self.keeper()?,
         })
-    }
-}
-
-fn rules(settings: &Settings) -> Rules {
-    let (probe, balance) = (&settings.probe, &settings.balance);
-    Rules {
-        hysteresis: Hysteresis { down_after: probe.down_after, up_after: probe.up_after },
-        failover_after: balance.failover_after,
-        slow_start: balance.slow_start,
-        all_tagged_open: balance.all_tagged_open,
-        weights: balance.weights,
     }
 }
 

@@ -3,6 +3,8 @@
 //! What was asked for goes to standard output: ok, the table of servers, help. What went wrong, and the log,
 //! go to standard error.
 
+mod replay;
+
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,6 +45,8 @@ struct Args {
 enum Command {
     /// Only check the configuration, like -t
     Check,
+    /// Place the meetings of a trace as in production, in virtual time and without any server
+    Replay(replay::Args),
 }
 
 /// Runs the program with the process's arguments and environment.
@@ -64,6 +68,11 @@ pub fn run() -> ExitCode {
 /// Does what was asked for, or says what is wrong.
 fn obey(args: &Args) -> Result<(), String> {
     let level = log_level(std::env::var_os(LOG).as_deref())?;
+    if let Some(Command::Replay(replay)) = &args.command {
+        let summary = replay::run(replay, args.config.as_deref());
+        say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
+        return Ok(());
+    }
     let mut settings = settings(args.config.as_deref())?;
     settings.strict |= args.strict;
     // Pingora and reqwest must agree on one; Pingora knows only this one.

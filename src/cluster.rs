@@ -59,6 +59,8 @@ pub struct Member {
     pub mode: Mode,
     /// As probes see it.
     pub pulse: Pulse,
+    /// When the newest list that was taken in was asked for.
+    pub heard: Moment,
 }
 
 /// Servers and meetings.
@@ -92,7 +94,8 @@ impl Cluster {
     pub fn add_server(&mut self, spec: Arc<ServerSpec>, now: Moment) -> ServerId {
         let id = ServerId(self.members.keys().next_back().map_or(0, |last| last.0 + 1));
         let pulse = Pulse::unknown(now);
-        self.members.insert(id, Member { spec, mode: Mode::Serve, pulse });
+        self.members
+            .insert(id, Member { spec, mode: Mode::Serve, pulse, heard: Moment::default() });
         id
     }
 

@@ -9,6 +9,7 @@ mod document;
 mod duration;
 pub mod environment;
 mod file;
+pub mod fleet;
 pub mod problem;
 mod secret;
 mod servers_json;

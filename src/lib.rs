@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod hook;
 pub mod journal;
 pub mod recording;
+pub mod replay;
 pub mod route;
 pub mod services;
 pub mod state;

@@ -21,14 +21,16 @@ pub struct Attendance {
     last_join: Moment,
     peak: u32,
     milestones: Milestones,
-    /// When it began and what was believed of it, for a meeting that people are still expected in.
-    young: Option<(Moment, Prior)>,
+    /// When it began, if that is known.
+    born: Option<Moment>,
+    /// What was believed of it, while people are still expected.
+    prior: Option<Prior>,
 }
 
 impl Attendance {
     /// Of a meeting that begins now.
     pub fn beginning(prior: Prior, now: Moment) -> Self {
-        Self { young: Some((now, prior)), ..Self::default() }
+        Self { born: Some(now), prior: Some(prior), ..Self::default() }
     }
 
     /// Somebody was sent there.
@@ -52,10 +54,10 @@ impl Attendance {
             cameras: seen.cameras,
         };
         self.peak = self.peak.max(seen.people);
-        if let Some((born, _)) = self.young {
+        if let Some(born) = self.born {
             let matured = self.milestones.pass(now.since(born), before.max(seen.people));
             if matured {
-                self.young = None;
+                self.prior = None;
             }
         }
     }
@@ -80,7 +82,12 @@ impl Attendance {
     }
 
     pub(crate) fn young(&self) -> Option<(Moment, &Prior)> {
-        self.young.as_ref().map(|(born, prior)| (*born, prior))
+        Some((self.born?, self.prior.as_ref()?))
+    }
+
+    /// When it began, if that is known.
+    pub fn born(&self) -> Option<Moment> {
+        self.born
     }
 }
 

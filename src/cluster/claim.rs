@@ -99,6 +99,7 @@ impl Cluster {
             confirmed: now,
             absences: 0,
             repeats: 0,
+            stored: true,
         });
         Claim::Won(claim, server)
     }
@@ -147,6 +148,17 @@ impl Cluster {
         if let Some(key) = self.find(tenant, id).map(|meeting| meeting.key.clone()) {
             self.meetings.change(&key, |meeting| meeting.repeats += 1);
         }
+    }
+
+    /// Whether the store still has to be told of the meeting; from now on it has been. Adopted meetings are
+    /// told of when a create of them is repeated: from then on somebody relies on where they are.
+    pub fn untold(&mut self, tenant: TenantId, id: &MeetingId) -> bool {
+        let Some(meeting) = self.find(tenant, id) else { return false };
+        let (key, untold) = (meeting.key.clone(), !meeting.stored);
+        if untold {
+            self.meetings.change(&key, |meeting| meeting.stored = true);
+        }
+        untold
     }
 
     /// A repeated create is over, answered or not. The server may have made the meeting anew with it, so

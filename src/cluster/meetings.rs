@@ -64,6 +64,8 @@ pub struct Meeting {
     /// Repeated creates on their way to its server. Each may bring it back to life, so while there are any
     /// its absence means nothing.
     pub repeats: u32,
+    /// Whether the store, if there is one, has been told of it.
+    pub stored: bool,
 }
 
 /// A place in the table.

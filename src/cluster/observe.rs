@@ -51,6 +51,11 @@ impl Cluster {
         // What runs on a server that nobody has asked yet may have begun at any time.
         let first = !member.pulse.was_ever_seen();
         observed.change = member.pulse.good(rule, now);
+        // A newer list came first: what this one has beyond it is gone.
+        if asked < member.heard {
+            return observed;
+        }
+        member.heard = asked;
         let times = Times { asked, now, first };
         let mut present = HashSet::with_capacity(seen.len());
         for meeting in seen {
@@ -133,6 +138,7 @@ impl Cluster {
             confirmed: now,
             absences: 0,
             repeats: 0,
+            stored: false,
         });
     }
 

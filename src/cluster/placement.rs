@@ -8,6 +8,7 @@ pub mod expected_load;
 pub mod explain;
 pub mod foresight;
 pub mod least_meetings;
+pub mod lifetimes;
 pub mod round_robin;
 pub mod sizes;
 pub mod tags;

@@ -77,6 +77,7 @@ impl Cluster {
             confirmed: now,
             absences: 0,
             repeats: 0,
+            stored: true,
         });
     }
 }

@@ -131,7 +131,7 @@ impl World {
     fn history(&self, name: &str) -> String {
         let about = self.history.iter().filter(|(id, _)| id == name || id.is_empty());
         let lines: Vec<&str> = about.map(|(_, what)| what.as_str()).collect();
-        lines[lines.len().saturating_sub(25)..].join("\n  ")
+        lines[lines.len().saturating_sub(90)..].join("\n  ")
     }
 
     fn truth(&mut self, server: ServerId) -> &mut Truth {
@@ -186,6 +186,7 @@ impl World {
                     self.ask_whether_it_left(&name, server);
                     return;
                 }
+                self.store.insert(KeyHash::of(TENANT, &id(&name)), server);
                 (None, server)
             }
             Claim::Wait(_) | Claim::Unavailable | Claim::TagUnavailable => return,
@@ -418,6 +419,10 @@ impl World {
         self.note("", format!("{server:?} observed, asked {asked:?} now {now:?}"));
         for gone in observed.gone {
             self.store.remove(&gone);
+            let is_it = |name: &String| KeyHash::of(TENANT, &id(name)) == gone;
+            if let Some(name) = (0..IDS).map(|n| format!("meeting-{n}")).find(is_it) {
+                self.note(&name, format!("gone from {server:?}, asked {asked:?}"));
+            }
         }
     }
 
@@ -452,8 +457,10 @@ impl World {
     fn expire(&mut self) {
         let (server, name) = (self.any_server(), format!("meeting-{}", self.dice.below(IDS)));
         let truth = self.truth(server);
-        truth.meetings.remove(&name);
         truth.ending.retain(|ending| *ending != name);
+        if truth.meetings.remove(&name).is_some() {
+            self.note(&name, format!("expired on {server:?}"));
+        }
     }
 
     fn flip_server(&mut self) {

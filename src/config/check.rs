@@ -66,9 +66,10 @@ pub(crate) fn check(
     })
 }
 
-struct Check<'c> {
-    source: &'c Source<'c>,
-    problems: &'c mut Problems,
+/// Checks the parts of a configuration.
+pub(crate) struct Check<'c> {
+    pub(crate) source: &'c Source<'c>,
+    pub(crate) problems: &'c mut Problems,
 }
 
 impl Check<'_> {
@@ -192,7 +193,7 @@ impl Check<'_> {
         found.into_iter().map(|(secret, _)| secret).collect()
     }
 
-    fn balance(&mut self, file: BalanceFile, env: BalanceFile) -> BalanceSettings {
+    pub(crate) fn balance(&mut self, file: BalanceFile, env: BalanceFile) -> BalanceSettings {
         let default = BalanceSettings::default();
         let costs = default.weights;
         let mut cost = |file, env, default| self.either(file, env).unwrap_or(default);
@@ -219,7 +220,7 @@ impl Check<'_> {
         }
     }
 
-    fn probe(&mut self, file: ProbeFile, env: ProbeFile) -> ProbeSettings {
+    pub(crate) fn probe(&mut self, file: ProbeFile, env: ProbeFile) -> ProbeSettings {
         let default = ProbeSettings::default();
         let backoff_at = [&file.backoff_max, &env.backoff_max].into_iter().flatten().next();
         let backoff_at = backoff_at.map(|found| found.place.clone());
@@ -304,12 +305,18 @@ impl Check<'_> {
                 return None;
             }
         };
-        let named: Vec<_> = written.iter().map(|server| self.name(server)).collect();
-        for (i, (server, name)) in written.iter().zip(&named).enumerate() {
-            self.unique(server, name.as_ref(), &written[..i], &named[..i]);
-        }
-        let servers = written.iter().zip(named);
+        let names = self.names(&written);
+        let servers = written.iter().zip(names);
         Some(servers.filter_map(|(server, name)| self.server(server, name?)).collect())
+    }
+
+    /// The names of the servers, each only once.
+    pub(crate) fn names(&mut self, written: &[ServerFile]) -> Vec<Option<ServerName>> {
+        let names: Vec<_> = written.iter().map(|server| self.name(server)).collect();
+        for (i, (server, name)) in written.iter().zip(&names).enumerate() {
+            self.unique(server, name.as_ref(), &written[..i], &names[..i]);
+        }
+        names
     }
 
     fn name(&mut self, server: &ServerFile) -> Option<ServerName> {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::bbb::checksum::Algorithm;
 use crate::bbb::secret::Secret;
 use crate::callback::target::Networks;
+use crate::cluster::Rules;
+use crate::cluster::health::Hysteresis;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
@@ -94,6 +96,19 @@ pub struct BalanceSettings {
     pub all_tagged_open: bool,
     /// What a meeting costs.
     pub weights: Weights,
+}
+
+impl BalanceSettings {
+    /// The numbers that the cluster decides by.
+    pub fn rules(&self, probe: &ProbeSettings) -> Rules {
+        Rules {
+            hysteresis: Hysteresis { down_after: probe.down_after, up_after: probe.up_after },
+            failover_after: self.failover_after,
+            slow_start: self.slow_start,
+            all_tagged_open: self.all_tagged_open,
+            weights: self.weights,
+        }
+    }
 }
 
 impl Default for BalanceSettings {

@@ -37,6 +37,11 @@ pub(crate) fn write_request(session: &Session, errand: &Errand) -> Result<Reques
     request.insert_header(header::HOST, errand.spec.url.authority())?;
     request.insert_header(header::ACCEPT, "*/*")?;
     copy(&mut request, header::USER_AGENT)?;
+    if errand.is_create() {
+        // A create has its connection for itself. Leaving the pool by time alone would leave a moment in
+        // which the next create finds it there.
+        request.insert_header(header::CONNECTION, "close")?;
+    }
     if let Some(client) = session.client_addr().and_then(|address| address.as_inet()) {
         request.insert_header("X-Forwarded-For", client.ip().to_string())?;
     }

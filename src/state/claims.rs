@@ -42,6 +42,10 @@ impl State {
             loop {
                 let mut outcome = match self.try_claim(tenant, id, wish) {
                     Ok(Turn::Make(guard)) => return self.claim_in_store(guard).await,
+                    Ok(Turn::Repeat(guard)) => {
+                        self.tell_store(&guard).await;
+                        return Turn::Repeat(guard);
+                    }
                     Ok(turn) => return turn,
                     Err(outcome) => outcome,
                 };
@@ -85,6 +89,18 @@ impl State {
                 Some(outcome) => Err(outcome.clone()),
                 None => Err(watch::channel(()).1),
             },
+        }
+    }
+
+    /// Tells the store of a meeting that this process did not claim but relies on now.
+    async fn tell_store(&self, repeat: &RepeatGuard) {
+        let Some(store) = self.store() else { return };
+        let (untold, last) = {
+            let mut cluster = self.cluster();
+            (cluster.untold(repeat.tenant, &repeat.id), cluster.last_claim())
+        };
+        if untold && let Some(server) = self.server_name(repeat.server) {
+            store.claim(KeyHash::of(repeat.tenant, &repeat.id), last, &server).await;
         }
     }
 

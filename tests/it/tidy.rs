@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 11] = [
     &["clock", "config", "journal", "metrics", "store"],
     &["client"],
     &["state"],
-    &["admin", "edge", "gateway", "services"],
+    &["admin", "edge", "gateway", "replay", "services"],
     &["app"],
     &["cli"],
 ];

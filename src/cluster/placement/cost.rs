@@ -41,12 +41,16 @@ pub struct Crowd {
 }
 
 impl Weights {
-    /// What a meeting adds to its server when `expected` people will be there.
-    pub fn share(&self, crowd: &Crowd, expected: f64) -> Share {
+    /// What a meeting adds to its server when `expected` people will be there, and all of it goes on with a
+    /// likelihood of `staying`.
+    pub fn share(&self, crowd: &Crowd, expected: f64, staying: f64) -> Share {
         let expected = expected.max(f64::from(crowd.people));
         let giants = if expected >= f64::from(self.giant) { expected } else { 0.0 };
         let cost = self.meeting + expected * self.per_person(crowd) + self.sound(crowd);
-        Share { meetings: 1, ..Share::new(crowd.people, expected, cost, giants) }
+        Share {
+            meetings: 1,
+            ..Share::new(crowd.people, expected, staying * cost, staying * giants)
+        }
     }
 
     /// What a breakout room adds: its people are counted in its parent, where they stay online; their sound
@@ -179,7 +183,7 @@ mod tests {
     #[track_caller]
     fn check(people: u32, voice: u32, listeners: u32, cameras: u32, expected: f64, cost: f64) {
         let crowd = Crowd { people, voice, listeners, cameras };
-        assert_eq!(WEIGHTS.share(&crowd, expected).cost(), cost, "{crowd:?}");
+        assert_eq!(WEIGHTS.share(&crowd, expected, 1.0).cost(), cost, "{crowd:?}");
     }
 
     #[test]
@@ -207,7 +211,9 @@ mod tests {
     #[test]
     fn what_is_taken_out_is_what_was_put_in() {
         let shares: Vec<Share> = (0..1000)
-            .map(|n| WEIGHTS.share(&Crowd { people: n, ..Crowd::default() }, f64::from(n) * 1.1))
+            .map(|n| {
+                WEIGHTS.share(&Crowd { people: n, ..Crowd::default() }, f64::from(n) * 1.1, 1.0)
+            })
             .collect();
         let mut load = Load::default();
         for share in &shares {
@@ -224,9 +230,9 @@ mod tests {
     fn capacity_is_not_exceeded_by_one() {
         let capacity = |people, meetings| Capacity { people, meetings };
         let mut load = Load::default();
-        load.add(&WEIGHTS.share(&Crowd::default(), 90.0));
+        load.add(&WEIGHTS.share(&Crowd::default(), 90.0, 0.1));
         let fits = |capacity, expected| {
-            load.leaves_room(&capacity, &WEIGHTS.share(&Crowd::default(), expected))
+            load.leaves_room(&capacity, &WEIGHTS.share(&Crowd::default(), expected, 0.1))
         };
         assert!(fits(capacity(None, None), 1e6));
         assert!(fits(capacity(Some(100), None), 10.0));

@@ -6,6 +6,7 @@ use crate::cluster::meetings::{Key, Meeting};
 use crate::cluster::moment::Moment;
 use crate::cluster::placement::cost::{Share, Weights};
 use crate::cluster::placement::expectation::{Arrivals, Prior};
+use crate::cluster::placement::lifetimes::Lifetimes;
 use crate::cluster::placement::sizes::{SizeKey, Sizes};
 
 /// All of it.
@@ -13,6 +14,7 @@ use crate::cluster::placement::sizes::{SizeKey, Sizes};
 pub struct Foresight {
     weights: Weights,
     arrivals: Arrivals,
+    lifetimes: Lifetimes,
     sizes: Sizes,
 }
 
@@ -46,7 +48,11 @@ impl Foresight {
             Some((born, prior)) => self.arrivals.expect(prior, crowd.people, now.since(born)),
             None => f64::from(crowd.people),
         };
-        self.weights.share(&crowd, expected)
+        let staying = match attendance.born() {
+            Some(born) => self.lifetimes.staying(now.since(born)),
+            None => 1.0,
+        };
+        self.weights.share(&crowd, expected, staying)
     }
 
     /// A meeting is over, or is about to be forgotten for another of its ID.
@@ -56,6 +62,9 @@ impl Foresight {
             return;
         }
         let attendance = &meeting.attendance;
+        if let Some(born) = attendance.born() {
+            self.lifetimes.learn(now.since(born));
+        }
         self.arrivals.learn(attendance.milestones(), attendance.peak());
         self.sizes.learn(SizeKey::of(&meeting.key), attendance.peak(), now);
     }

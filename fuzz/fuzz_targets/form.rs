@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use tinyscale_fuzz::bbb::call::SignedCall;
 use tinyscale_fuzz::bbb::secret::Secret;
 use tinyscale_fuzz::{
-    FRONT, algorithm, call_name, check_outgoing, digest, digits, is_allowed, pairs, rebuilt,
+    Covers, FRONT, algorithm, allowed, call_name, check_outgoing, digest, digits, pairs, rebuilt,
     stripped,
 };
 
@@ -28,9 +28,11 @@ fuzz_target!(|input: (u8, u8, &str)| {
 
     let secrets = [Secret::new(FRONT).expect("not empty")];
     let call = SignedCall { name: &name, query: &query, form: Some(&form) }.verify(&secrets);
-    let expected = is_allowed(name.as_str(), &query, Some(&form), FRONT);
-    assert_eq!(call.is_ok(), expected, "{query:?} {form:?}");
+    let expected = allowed(name.as_str(), &query, Some(&form), FRONT);
+    assert_eq!(call.is_ok(), expected.is_some(), "{query:?} {form:?}");
     if let Ok(call) = call {
+        let is_signed = expected == Some(Covers::Form) || call.form().is_empty();
+        assert_eq!(call.form_is_signed(), is_signed, "{query:?} {form:?}");
         assert!(pairs(call.form()).iter().all(|(name, _)| name != "checksum"));
         if pairs(call.query()).iter().all(|(name, _)| name != "checksum") {
             check_outgoing(&call, algorithm);

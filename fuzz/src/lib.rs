@@ -108,29 +108,39 @@ pub fn rebuilt(form: &str) -> String {
     by_name.into_values().flatten().collect::<Vec<_>>().join("&")
 }
 
-/// Whether a call with this raw query and form body is to be let in.
-pub fn is_allowed(call: &str, query: &str, form: Option<&str>, secret: &str) -> bool {
+/// What a checksum that is right covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// The query only; anybody may have chosen the form.
+    Query,
+    /// The form, as BBB 2.x hashes it.
+    Form,
+}
+
+/// Whether a call with this raw query and form body is to be let in, and on what grounds.
+pub fn allowed(call: &str, query: &str, form: Option<&str>, secret: &str) -> Option<Covers> {
     let (in_query, in_form) = (pairs(query), pairs(form.unwrap_or_default()));
     let sums: Vec<&String> = in_query
         .iter()
         .chain(&in_form)
         .filter_map(|(name, value)| (name == "checksum").then_some(value))
         .collect();
-    let [sum] = sums[..] else { return false };
+    let [sum] = sums[..] else { return None };
     let sum: String = sum.chars().filter(|c| !c.is_control()).collect();
     let sum = sum.trim();
     if in_query.iter().any(|(name, _)| in_form.iter().any(|(other, _)| other == name)) {
-        return false;
+        return None;
     }
-    let left = stripped(query, sum);
-    let mut inputs = vec![left.replace("%27", "'"), left];
-    if let Some(form) = form.filter(|_| query.is_empty()) {
-        inputs.push(rebuilt(form));
-    }
-    inputs.iter().any(|input| {
+    let is_right = |input: &str| {
         digest(sum.len(), &format!("{call}{input}{secret}"))
             .is_some_and(|expected| sum.eq_ignore_ascii_case(&expected))
-    })
+    };
+    let left = stripped(query, sum);
+    if is_right(&left) || is_right(&left.replace("%27", "'")) {
+        return Some(Covers::Query);
+    }
+    let form = form.filter(|_| query.is_empty())?;
+    is_right(&rebuilt(form)).then_some(Covers::Form)
 }
 
 /// Writes `call` for a server and checks it with that server's eyes: the checksum is right, and the
@@ -156,7 +166,7 @@ pub fn check_outgoing(call: &Call, algorithm: Algorithm) {
             OutgoingBody::Form(form) => Some(form.as_str()),
             OutgoingBody::None | OutgoingBody::Received => None,
         };
-        assert!(is_allowed(name, query, form, SERVER), "{query:?} {form:?}");
+        assert!(allowed(name, query, form, SERVER).is_some(), "{query:?} {form:?}");
         let sent = [plain_pairs(query), plain_pairs(form.unwrap_or_default())].concat();
         assert_eq!(sent, said, "{query:?} {form:?}");
     }

@@ -6,13 +6,15 @@
 #[path = "../../src"]
 mod sources {
     pub mod bbb;
+    pub mod callback;
     pub mod cluster;
+    pub mod hook;
     pub mod recording;
     pub mod route;
     pub mod tenant;
 }
 
-pub use crate::sources::{bbb, cluster, recording, route, tenant};
+pub use crate::sources::{bbb, callback, cluster, hook, recording, route, tenant};
 
 use std::collections::BTreeMap;
 
@@ -200,4 +202,21 @@ pub fn digits(algorithm: Algorithm) -> usize {
         Algorithm::Sha384 => 96,
         Algorithm::Sha512 => 128,
     }
+}
+
+/// HMAC (RFC 2104) of a web token's algorithm by the book, with nothing but the hash.
+pub fn hmac(hs512: bool, key: &[u8], text: &[u8]) -> Vec<u8> {
+    let hash = |parts: [&[u8]; 2]| -> Vec<u8> {
+        let text = parts.concat();
+        if hs512 {
+            sha2::Sha512::digest(text).to_vec()
+        } else {
+            sha2::Sha256::digest(text).to_vec()
+        }
+    };
+    let block = if hs512 { 128 } else { 64 };
+    let mut key = if key.len() > block { hash([key, b""]) } else { key.to_vec() };
+    key.resize(block, 0);
+    let padded = |with: u8| key.iter().map(|byte| byte ^ with).collect::<Vec<u8>>();
+    hash([&padded(0x5c), &hash([&padded(0x36), text])])
 }

@@ -86,21 +86,8 @@ impl Cluster {
         self.claims.next += 1;
         let open = Open { key: key.clone(), wish: wish.clone(), tried: vec![server] };
         self.claims.open.insert(claim, open);
-        self.meetings.put(Meeting {
-            key,
-            server,
-            stage: Stage::Claimed(claim),
-            internal: None,
-            create_time_ms: None,
-            attendance,
-            share,
-            parent: None,
-            since: now,
-            confirmed: now,
-            absences: 0,
-            repeats: 0,
-            stored: true,
-        });
+        let stage = Stage::Claimed(claim);
+        self.meetings.put(Meeting::begun(key, server, stage, (attendance, share), now));
         Claim::Won(claim, server)
     }
 

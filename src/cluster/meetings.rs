@@ -68,6 +68,33 @@ pub struct Meeting {
     pub stored: bool,
 }
 
+impl Meeting {
+    /// One that nobody has seen yet: a create of it is under way, or is remembered.
+    pub(crate) fn begun(
+        key: Key,
+        server: ServerId,
+        stage: Stage,
+        (attendance, share): (Attendance, Share),
+        now: Moment,
+    ) -> Self {
+        Self {
+            key,
+            server,
+            stage,
+            internal: None,
+            create_time_ms: None,
+            attendance,
+            share,
+            parent: None,
+            since: now,
+            confirmed: now,
+            absences: 0,
+            repeats: 0,
+            stored: true,
+        }
+    }
+}
+
 /// A place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Row(u64);

@@ -64,21 +64,8 @@ impl Cluster {
         self.recalled.by_meeting.remove(&KeyHash::of(tenant, id));
         let attendance = Attendance::beginning(self.foresight.prior(&key, None, now), now);
         let share = self.foresight.share(&attendance, false, now);
-        self.meetings.put(Meeting {
-            key,
-            server,
-            stage: Stage::Doubtful,
-            internal: None,
-            create_time_ms: None,
-            attendance,
-            share,
-            parent: None,
-            since: now,
-            confirmed: now,
-            absences: 0,
-            repeats: 0,
-            stored: true,
-        });
+        let stage = Stage::Doubtful;
+        self.meetings.put(Meeting::begun(key, server, stage, (attendance, share), now));
     }
 }
 

@@ -24,6 +24,11 @@ pub struct Farewell {
 }
 
 impl Cluster {
+    /// The ID that the next server will have.
+    pub fn next_server(&self) -> ServerId {
+        ServerId(self.next_server)
+    }
+
     /// The server is described in another way from now on. What is known of its meetings stays.
     pub fn change_server(&mut self, server: ServerId, spec: Arc<ServerSpec>) {
         if let Some(member) = self.members.get_mut(&server) {
@@ -64,12 +69,10 @@ impl Cluster {
         let member = self.members.get(&server)?;
         member.leaving?;
         let answers = member.pulse.health() != Health::Down;
-        let keys: Vec<Key> =
-            self.meetings.on(server).map(|meeting| meeting.key.clone()).collect();
+        let keys: Vec<Key> = self.meetings.on(server).map(|meeting| meeting.key.clone()).collect();
         let is_busy = |key: &Key| {
             self.meetings.find(key).is_some_and(|meeting| {
-                matches!(meeting.stage, Stage::Claimed(_))
-                    || meeting.repeats > 0
+                matches!(meeting.stage, Stage::Claimed(_)) || meeting.repeats > 0
             })
         };
         if answers && !keys.is_empty() || keys.iter().any(is_busy) {

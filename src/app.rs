@@ -2,6 +2,7 @@
 //! server; tests start the same parts on listeners of their own.
 
 mod callbacks;
+mod certificates;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
@@ -12,13 +13,14 @@ mod stop;
 mod trust;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
-use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use pingora_proxy::{HttpProxy, http_proxy};
 
 use crate::app::trust::Trust;
 use crate::client::Client;
@@ -27,6 +29,7 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
+use crate::edge::certificates::Certificates;
 use crate::gateway::Gateway;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
@@ -35,6 +38,9 @@ use crate::services::resolve::Lookup;
 use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
+
+/// How long a connection with HTTP/2 is kept that nobody uses; one with HTTP/1 as long.
+const H2_IDLE: Duration = Duration::from_secs(75);
 
 /// Everything that runs, before it runs.
 pub struct App {
@@ -46,6 +52,7 @@ pub struct App {
     hooks: Option<Arc<Hooks>>,
     lookup: Lookup,
     trust: Trust,
+    certificates: Arc<Certificates>,
 }
 
 impl App {
@@ -58,6 +65,7 @@ impl App {
     /// The same, with another way to look names up.
     pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
         let trust = Trust::load(&settings.servers)?;
+        let certificates = Arc::new(certificates::load(&settings)?);
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
@@ -74,7 +82,17 @@ impl App {
         let outbox = callbacks::outbox(&settings, clock);
         let hooks = callbacks::hooks(&settings);
         let (settings, addresses) = (Arc::new(settings), Arc::default());
-        let app = Self { settings, state, addresses, servers, lookup, trust, outbox, hooks };
+        let app = Self {
+            settings,
+            state,
+            addresses,
+            servers,
+            lookup,
+            trust,
+            outbox,
+            hooks,
+            certificates,
+        };
         // A CA file that cannot be used is a mistake to tell before anything is asked.
         app.client()?;
         Ok(app)
@@ -120,8 +138,13 @@ impl App {
         hosts
     }
 
-    /// The service that answers the API, without listeners.
-    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Gateway>>> {
+    /// The certificates of its TLS listeners.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    /// What answers the API, without listeners.
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<HttpProxy<Gateway>> {
         let servers = self.servers.iter().map(|(id, server)| (*id, server));
         let gateway = Gateway::new(
             &self.settings,
@@ -131,7 +154,11 @@ impl App {
             self.addresses.clone(),
         )?
         .with_callbacks(self.callbacks()?);
-        Ok(http_proxy_service_with_name(conf, gateway, "tinyscale"))
+        let mut proxy = http_proxy(conf, gateway);
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(H2_IDLE);
+        proxy.server_options = Some(options);
+        Ok(proxy)
     }
 
     /// What runs beside it.
@@ -145,6 +172,7 @@ impl App {
             settings: self.settings.clone(),
             deliverer: self.deliverer()?,
             keeper: self.keeper()?,
+            certificates: self.certificates.clone(),
         })
     }
 }
@@ -159,6 +187,7 @@ pub struct Background {
     settings: Arc<Settings>,
     deliverer: Option<Deliverer>,
     keeper: Option<Keeper>,
+    certificates: Arc<Certificates>,
 }
 
 #[async_trait]
@@ -185,6 +214,7 @@ impl BackgroundService for Background {
         tokio::select! {
             _ = futures::future::join4(probes, names, delivering, keeping) => {}
             () = forgetting => {}
+            () = certificates::keep_looking(&self.certificates) => {}
         }
     }
 }

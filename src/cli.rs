@@ -81,6 +81,7 @@ fn obey(args: &Args) -> Result<(), String> {
     let app = App::new(settings).map_err(failed)?;
     if args.test || matches!(args.command, Some(Command::Check)) {
         say(std::io::stdout(), "ok");
+        show_certificates(&app);
         return Ok(());
     }
     log_to_stderr(level);
@@ -100,6 +101,16 @@ fn settings(config: Option<&Path>) -> Result<Settings, String> {
     let env = |name: &str| std::env::var(name).ok();
     config::load(&Source { yaml: config, directory: &directory, env: &env })
         .map_err(|problems| problems.to_string())
+}
+
+/// What is known of the certificates, after `ok`.
+fn show_certificates(app: &App) {
+    for report in app.certificate_reports() {
+        say(std::io::stdout(), &format!("certificate for {}", report.line));
+        if let Some(warning) = report.warning {
+            say(std::io::stderr(), &format!("warning: {warning}"));
+        }
+    }
 }
 
 /// The operator who started it and watches.

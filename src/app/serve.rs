@@ -1,25 +1,15 @@
 //! Runs it as a process: roll call, listeners, signals, Pingora's server.
 
 use anyhow::{Context, bail};
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::Opt;
 use pingora_core::server::{RunArgs, Server};
 use pingora_core::services::background::background_service;
-use pingora_core::services::listening::Service;
-use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::listen::Bound;
 use crate::app::roll_call::RollCall;
 use crate::app::stop::{Listening, Signals, Stop, Told};
-use crate::gateway::Gateway;
-
-/// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
-/// answer than Pingora's 1460 bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Kept per connection; headers of usual calls fit.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// What an operator who watches the start is told.
 pub trait Audience {
@@ -42,7 +32,7 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         let bound = Bound::to(&app.settings().listen)?;
         tokio::select! {
             called = roll_call(app, audience) => called?,
-            _ = signals.stop() => return Ok(()),
+            _ = signals.stop(|| {}) => return Ok(()),
         }
         serve(app, bound, audience, signals).await
     });
@@ -83,13 +73,11 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
-    let mut service = app.gateway(&server.configuration)?;
-    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
-    for address in &addresses {
-        add_listener(&mut service, address);
-    }
+    let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
+    let doors = bound.into_doors(app.certificates())?;
     let (closed, mut closing) = watch::channel(false);
-    server.add_service(Listening { service, bound, closed });
+    let gateway = Some(app.gateway(&server.configuration)?);
+    server.add_service(Listening { app: gateway, doors, closed });
     server.add_service(background_service("background", app.background()?));
     let (tell, told) = watch::channel(false);
     // A thread of its own, because it sleeps through the grace period.
@@ -99,7 +87,7 @@ async fn serve(
         .context("cannot start a thread")?;
     audience.listening(&addresses);
     let stop = tokio::select! {
-        stop = signals.stop() => stop,
+        stop = signals.stop(|| app.look_at_certificates()) => stop,
         // Without listeners the process would be of no use, and nobody would notice.
         _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
     };
@@ -121,10 +109,4 @@ async fn serve(
         () = signals.stop_now() => {}
     }
     Ok(())
-}
-
-/// Adds an address with the buffers and bounds that suit the API.
-pub fn add_listener(gateway: &mut Service<HttpProxy<Gateway>>, address: &str) {
-    let buffers = L4BufferSettings::default().read(READ_BUFFER_BYTES).write(WRITE_BUFFER_BYTES);
-    gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
 }

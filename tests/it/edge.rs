@@ -1,3 +1,6 @@
 //! The edge: who a client is, and how it may connect.
 
+mod authority;
 mod forwarded;
+mod proxy_protocol;
+mod tls;

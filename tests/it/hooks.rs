@@ -53,7 +53,7 @@ impl World {
     async fn restart(self) -> Self {
         let Self { sims, gateway, front } = self;
         let mut settings = settings(&sims);
-        settings.listen[0].address = gateway.address;
+        settings.listen[0].address = gateway.address.into();
         drop(gateway);
         Self { gateway: Gateway::start_public(settings).await, sims, front }
     }

@@ -13,6 +13,7 @@ mod held;
 mod hooks;
 mod join;
 mod learn;
+pub mod live;
 mod multipart;
 mod page;
 mod panics;
@@ -63,8 +64,8 @@ pub struct Gateway {
     trusted_proxies: TrustedProxies,
     room: Room,
     /// If joins are to be healed.
-    former_lives: Option<FormerLives>,
-    callbacks: Option<Callbacks>,
+    former_lives: Option<Arc<FormerLives>>,
+    callbacks: Option<Arc<Callbacks>>,
 }
 
 impl Gateway {
@@ -87,9 +88,25 @@ impl Gateway {
             room: Room::of(
                 PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
             ),
-            former_lives: settings.heal_create_time.then(FormerLives::default),
+            former_lives: settings.heal_create_time.then(Arc::default),
             callbacks: None,
         })
+    }
+
+    /// The same with other settings: what was learned and what is counted stays.
+    pub fn renewed<'s>(
+        &self,
+        settings: &Settings,
+        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
+    ) -> anyhow::Result<Self> {
+        let (state, client) = (self.state.clone(), self.client.clone());
+        let anew = Self::new(settings, [], state, client, Arc::default())?;
+        let peers = self.peers.renewed(servers, settings.timeouts)?;
+        let lives = anew.former_lives.map(|new| self.former_lives.clone().unwrap_or(new));
+        let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
+        let room = if is_as_large { self.room.clone() } else { anew.room };
+        let callbacks = self.callbacks.clone();
+        Ok(Self { peers, former_lives: lives, room, callbacks, ..anew })
     }
 
     /// Answers the request, or prepares it for its server.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::listen::Bound;
+use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
 use crate::app::stop::{Listening, Signals, Stop, Told};
 
@@ -32,7 +33,7 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         let bound = Bound::to(&app.settings().listen)?;
         tokio::select! {
             called = roll_call(app, audience) => called?,
-            _ = signals.stop(|| {}) => return Ok(()),
+            _ = signals.stop(too_early) => return Ok(()),
         }
         serve(app, bound, audience, signals).await
     });
@@ -71,6 +72,7 @@ async fn serve(
     audience: &dyn Audience,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
+    app.trust.prepare();
     let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
     let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
@@ -85,9 +87,13 @@ async fn serve(
     pingora
         .spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Told(told)) }))
         .context("cannot start a thread")?;
+    let reloading = Reloading::start(app)?;
     audience.listening(&addresses);
     let stop = tokio::select! {
-        stop = signals.stop(|| app.look_at_certificates()) => stop,
+        stop = signals.stop(|| {
+            app.look_at_certificates();
+            reloading.ask();
+        }) => stop,
         // Without listeners the process would be of no use, and nobody would notice.
         _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
     };
@@ -109,4 +115,8 @@ async fn serve(
         () = signals.stop_now() => {}
     }
     Ok(())
+}
+/// The configuration that is being used was read a moment ago.
+fn too_early() {
+    log::warn!("a reload was asked for before the start was over: ignored");
 }

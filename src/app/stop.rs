@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::edge::door::Door;
-use crate::gateway::Gateway;
+use crate::gateway::live::Live;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +63,9 @@ impl Signals {
                     log::info!("stopping at once; signal=INT");
                     return Stop::Now;
                 }
-                // Its default would end the process.
+                // Its default would end the process. Many at once are one.
                 _ = self.hup.recv() => {
-                    log::warn!(
-                        "certificates are read anew; anything else of the configuration needs a \
-                         restart in this version; signal=HUP"
-                    );
+                    log::info!("reading the configuration anew; signal=HUP");
                     reload();
                 }
             }
@@ -97,7 +94,7 @@ impl ShutdownSignalWatch for Told {
 /// The service that answers the API, on listeners that are bound already.
 pub(crate) struct Listening {
     /// What answers; taken by the start.
-    pub(crate) app: Option<HttpProxy<Gateway>>,
+    pub(crate) app: Option<HttpProxy<Live>>,
     pub(crate) doors: Vec<Door>,
     /// Turns true when the listeners are closed and no request will come any more.
     pub(crate) closed: watch::Sender<bool>,
@@ -123,7 +120,7 @@ impl PingoraService for Listening {
 }
 
 /// Answers at all doors until `shutdown`, and then at none.
-pub(crate) async fn serve(app: HttpProxy<Gateway>, doors: Vec<Door>, shutdown: ShutdownWatch) {
+pub(crate) async fn serve(app: HttpProxy<Live>, doors: Vec<Door>, shutdown: ShutdownWatch) {
     let app = Arc::new(app);
     let open = doors.into_iter().map(|door| door.run(app.clone(), shutdown.clone()));
     futures::future::join_all(open.map(tokio::spawn)).await;

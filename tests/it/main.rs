@@ -15,6 +15,7 @@ mod meetings;
 mod names;
 mod process;
 mod property;
+mod reload;
 mod tidy;
 mod tls;
 mod wire;

@@ -35,6 +35,7 @@ use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
 use crate::edge::certificates::Certificates;
 use crate::gateway::Gateway;
+use crate::gateway::entrance::Entrance;
 use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
@@ -154,12 +155,13 @@ impl App {
     /// What answers the API, without listeners.
     pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<HttpProxy<Live>> {
         let callbacks = self.callbacks()?;
+        let entrance = Entrance::new(&self.settings(), self.certificates.clone());
         // No reload in between, which this gateway would miss.
         let fleet = self.fleet.lock();
         let (state, addresses) = (self.state.clone(), self.addresses.clone());
         let gateway =
             Gateway::new(&self.settings(), called(&fleet), state, self.client(), addresses)?;
-        let live = Live::new(gateway.with_callbacks(callbacks));
+        let live = Live::new(gateway.with_callbacks(callbacks).with_entrance(entrance));
         let live = self.live.get_or_init(|| live).clone();
         let mut proxy = http_proxy(conf, live);
         let mut options = HttpServerOptions::default();

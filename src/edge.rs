@@ -6,5 +6,7 @@ pub mod client;
 pub mod connection;
 pub mod door;
 pub mod forwarded;
+pub mod headers;
 pub mod proxy_protocol;
+pub mod redirect;
 pub mod tls;

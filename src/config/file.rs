@@ -95,10 +95,12 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 17] = [
+const TOP: [&str; 19] = [
     "listen",
     "trusted_proxies",
     "client_header",
+    "security_headers",
+    "hsts_days",
     "public_url",
     "state_dir",
     "secrets",

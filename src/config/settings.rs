@@ -14,7 +14,9 @@ use crate::cluster::health::Hysteresis;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
-pub use crate::config::settings::edge::{Address, Listen, ProxyHeader, TrustedProxies};
+pub use crate::config::settings::edge::{
+    Address, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
+};
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -24,6 +26,8 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Whose word about clients is taken.
     pub trusted_proxies: TrustedProxies,
+    /// What browsers are told with every answer.
+    pub security_headers: SecurityHeaders,
     /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
     pub public_url: Option<String>,
     /// Where state that outlives a restart may be written.

@@ -3,4 +3,5 @@
 mod authority;
 mod forwarded;
 mod proxy_protocol;
+mod redirect;
 mod tls;

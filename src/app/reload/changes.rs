@@ -77,6 +77,7 @@ pub(super) fn in_words(before: &Settings, after: &Settings) -> Vec<String> {
         }
     };
     group("trusted_proxies", before.trusted_proxies == after.trusted_proxies);
+    group("security_headers", before.security_headers == after.security_headers);
     group("balance", before.balance == after.balance);
     group("probe", before.probe == after.probe);
     group("timeouts", before.timeouts == after.timeouts);

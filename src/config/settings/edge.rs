@@ -1,8 +1,10 @@
 //! How requests arrive, as it is used.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -122,6 +124,17 @@ impl From<SocketAddr> for Address {
     }
 }
 
+impl FromStr for Address {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        match text.strip_prefix("unix:") {
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Ip),
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,4 +169,20 @@ pub struct AcmeSettings {
 impl AcmeSettings {
     /// Who is asked if nobody else is named.
     pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+}
+
+/// Header lines that make browsers careful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecurityHeaders {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// For how long browsers use nothing but https after an answer that came so; zero: they are not told.
+    pub hsts: Duration,
+}
+
+impl Default for SecurityHeaders {
+    fn default() -> Self {
+        // Long enough to protect those who come again, short enough to get out of.
+        Self { enabled: true, hsts: Duration::from_secs(30 * 24 * 60 * 60) }
+    }
 }

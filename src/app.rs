@@ -39,8 +39,8 @@ use crate::gateway::entrance::Entrance;
 use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
-use crate::services::probe;
 use crate::services::resolve::Lookup;
+use crate::services::{drain, probe, sizes};
 use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
@@ -222,9 +222,19 @@ impl BackgroundService for Background {
                 keeper.clone().run(shutdown.clone()).await;
             }
         };
+        let draining = drain::Drains {
+            state: self.state.clone(),
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+        };
+        let draining = draining.run(shutdown.clone());
+        let remembering = sizes::run(self.state.clone(), shutdown.clone());
         let forgetting = self.state.keep_forgetting();
+        let all = async {
+            tokio::join!(probes, names, delivering, keeping, draining, remembering);
+        };
         tokio::select! {
-            _ = futures::future::join4(probes, names, delivering, keeping) => {}
+            () = all => {}
             () = forgetting => {}
             () = certificates::keep_looking(&self.certificates) => {}
         }

@@ -2,8 +2,10 @@
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
 pub mod claims;
+pub mod events;
 pub mod hooks;
 pub mod in_flight;
+pub mod operate;
 pub mod outbox;
 pub mod roster;
 
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::bbb::id::{KeyHash, MeetingId, TenantId};
+use crate::bbb::id::{InternalId, KeyHash, MeetingId, TenantId};
 use crate::bbb::meetings::SeenMeeting;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -24,7 +26,9 @@ use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::recording::owners::Owners;
+use crate::state::events::Events;
 use crate::state::in_flight::InFlight;
+use crate::state::operate::Drains;
 use crate::store::Store;
 
 /// About 20 MB at most.
@@ -53,6 +57,11 @@ pub struct State {
     members: watch::Sender<()>,
     in_flight: InFlight,
     store: OnceLock<Store>,
+    events: Events,
+    drains: Drains,
+    drains_changed: watch::Sender<()>,
+    /// Meetings alive on a server although they are known on another one, as of its last answer.
+    doubles: Mutex<HashMap<ServerId, Vec<InternalId>>>,
     forget: mpsc::Sender<(KeyHash, ClaimId)>,
     forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, ClaimId)>>,
 }
@@ -72,6 +81,10 @@ impl State {
             members: watch::Sender::new(()),
             in_flight: InFlight::default(),
             store: OnceLock::new(),
+            events: Events::default(),
+            drains: Drains::default(),
+            drains_changed: watch::Sender::new(()),
+            doubles: Mutex::default(),
             forget,
             forgetting: tokio::sync::Mutex::new(forgetting),
         }
@@ -148,6 +161,11 @@ impl State {
         };
         for meeting in &observed.gone {
             self.forget(*meeting, last);
+        }
+        if observed.doubled.is_empty() {
+            self.doubles.lock().remove(&server);
+        } else {
+            self.doubles.lock().insert(server, observed.doubled.clone());
         }
         self.keep_list(server, list);
         observed

@@ -1,11 +1,13 @@
 //! What BBB cannot tell, kept in one SQLite file under `state_dir`: which server a new meeting was claimed on,
-//! what operators set, and hooks. The only module that knows SQL.
+//! what operators set, hooks, and how large meetings usually are. The only module that knows SQL.
 //!
 //! Nobody depends on it to serve: deleting the file loses no running meeting (design rule 3), and a file that
 //! cannot be written, is locked, full or corrupt is reported and left alone while everything goes on from
 //! memory. Meeting IDs are kept as hashes only.
 
 pub mod hooks;
+pub mod modes;
+pub mod sizes;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +18,7 @@ use sqlx::{Row, SqlitePool};
 
 use crate::bbb::id::KeyHash;
 use crate::cluster::meetings::ClaimId;
-use crate::cluster::server::{Mode, ServerName};
+use crate::cluster::server::ServerName;
 
 /// The file in `state_dir`.
 const FILE: &str = "tinyscale.sqlite";
@@ -26,7 +28,7 @@ const BUSY: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Each step brings a store from one version to the next. Plain types only, so that PostgreSQL takes the same.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE claims (
         meeting TEXT PRIMARY KEY,
@@ -45,6 +47,22 @@ const STEPS: [&str; 2] = [
         sealed TEXT,
         changed_s BIGINT NOT NULL,
         PRIMARY KEY (tenant, hook)
+    );
+",
+    "
+    ALTER TABLE modes ADD COLUMN since_s BIGINT;
+    ALTER TABLE modes ADD COLUMN until_s BIGINT;
+    ALTER TABLE modes ADD COLUMN message TEXT;
+",
+    "
+    CREATE TABLE sizes (
+        tenant BIGINT NOT NULL,
+        hash TEXT NOT NULL,
+        count_m BIGINT NOT NULL,
+        mean_m BIGINT NOT NULL,
+        variance_m BIGINT NOT NULL,
+        seen_s BIGINT NOT NULL,
+        PRIMARY KEY (tenant, hash)
     );
 ",
 ];
@@ -198,29 +216,6 @@ impl Store {
             .collect()
     }
 
-    /// Keeps what an operator set.
-    pub async fn set_mode(&self, server: &ServerName, mode: Mode) {
-        let setting = sqlx::query(
-            "INSERT INTO modes VALUES ($1, $2) ON CONFLICT (server) DO UPDATE SET mode = excluded.mode",
-        )
-        .bind(server.as_str())
-        .bind(mode.name())
-        .execute(&self.pool);
-        self.told("mode", setting).await;
-    }
-
-    /// What operators have set.
-    pub async fn modes(&self) -> Vec<(ServerName, Mode)> {
-        let reading = sqlx::query("SELECT server, mode FROM modes").fetch_all(&self.pool);
-        let rows = self.told("modes", reading).await.unwrap_or_default();
-        rows.iter()
-            .filter_map(|row| {
-                let server = ServerName::new(row.try_get("server").ok()?).ok()?;
-                Some((server, Mode::of_name(row.try_get("mode").ok()?)?))
-            })
-            .collect()
-    }
-
     /// The result of a statement; a failure is told once, when things turn bad, and then again when they
     /// turn good.
     async fn told<T>(
@@ -228,7 +223,17 @@ impl Store {
         what: &str,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> Option<T> {
-        let outcome = tokio::time::timeout(DEADLINE, statement).await;
+        self.told_in(what, statement, DEADLINE).await
+    }
+
+    /// The same of one that may take longer.
+    async fn told_in<T>(
+        &self,
+        what: &str,
+        statement: impl Future<Output = sqlx::Result<T>>,
+        deadline: Duration,
+    ) -> Option<T> {
+        let outcome = tokio::time::timeout(deadline, statement).await;
         let outcome = outcome.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         let was_healthy = self.healthy.swap(outcome.is_ok(), Ordering::Relaxed);
         match outcome {
@@ -333,14 +338,6 @@ mod tests {
         assert!(!one.move_claim(meeting("m"), &b, &a).await);
         other.take_over(meeting("m"), ClaimId(0), &a).await;
         assert_eq!(one.claims().await[0].server, a);
-    }
-
-    #[tokio::test]
-    async fn modes_outlive_the_process() {
-        let folder = tempfile::tempdir().unwrap();
-        store(&folder).await.set_mode(&server("a"), Mode::Drain).await;
-        store(&folder).await.set_mode(&server("a"), Mode::Disable).await;
-        assert_eq!(store(&folder).await.modes().await, [(server("a"), Mode::Disable)]);
     }
 
     #[tokio::test]

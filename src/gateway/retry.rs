@@ -15,6 +15,7 @@ use crate::cluster::server::{Mode, ServerId, ServerSpec};
 use crate::gateway::Gateway;
 use crate::gateway::exchange::{Create, Errand, Exchange, Next};
 use crate::gateway::peers::Use;
+use crate::state::events::Kind;
 
 /// How often one call is sent at most.
 const TRIES_MAX: u8 = 4;
@@ -81,6 +82,7 @@ impl Gateway {
                 "server is avoided: no connection; server={name} health={} reason={why}",
                 change.to
             );
+            self.state.note(Kind::Health, name.as_str(), format!("is {}: {why}", change.to));
         }
         errand.next = Next::MoveOn;
         matches!(errand.create, Create::Claimed(_))

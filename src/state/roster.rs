@@ -51,6 +51,8 @@ impl State {
         }
         self.lists.lock().remove(&server);
         self.owners.lock().forget_server(server);
+        self.doubles.lock().remove(&server);
+        self.drains.forget(server);
         self.probe_soon.lock().remove(&server);
         self.members.send_replace(());
         if given_up == 0 {

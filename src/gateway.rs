@@ -13,6 +13,7 @@ mod held;
 mod hooks;
 mod join;
 mod learn;
+pub mod live;
 mod multipart;
 mod page;
 mod panics;
@@ -37,7 +38,7 @@ use crate::callback;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
-use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts};
+use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts, TrustedProxies};
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::callbacks::Callbacks;
@@ -60,10 +61,11 @@ pub struct Gateway {
     peers: Peers,
     timeouts: Timeouts,
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     room: Room,
     /// If joins are to be healed.
-    former_lives: Option<FormerLives>,
-    callbacks: Option<Callbacks>,
+    former_lives: Option<Arc<FormerLives>>,
+    callbacks: Option<Arc<Callbacks>>,
 }
 
 impl Gateway {
@@ -82,12 +84,29 @@ impl Gateway {
             peers: Peers::new(servers, addresses, settings.timeouts)?,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            trusted_proxies: settings.trusted_proxies.clone(),
             room: Room::of(
                 PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
             ),
-            former_lives: settings.heal_create_time.then(FormerLives::default),
+            former_lives: settings.heal_create_time.then(Arc::default),
             callbacks: None,
         })
+    }
+
+    /// The same with other settings: what was learned and what is counted stays.
+    pub fn renewed<'s>(
+        &self,
+        settings: &Settings,
+        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
+    ) -> anyhow::Result<Self> {
+        let (state, client) = (self.state.clone(), self.client.clone());
+        let anew = Self::new(settings, [], state, client, Arc::default())?;
+        let peers = self.peers.renewed(servers, settings.timeouts)?;
+        let lives = anew.former_lives.map(|new| self.former_lives.clone().unwrap_or(new));
+        let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
+        let room = if is_as_large { self.room.clone() } else { anew.room };
+        let callbacks = self.callbacks.clone();
+        Ok(Self { peers, former_lives: lives, room, callbacks, ..anew })
     }
 
     /// Answers the request, or prepares it for its server.

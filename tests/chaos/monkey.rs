@@ -40,7 +40,9 @@ pub(crate) async fn play(world: Arc<World>, plan: Plan) {
             world.servers[number].disturbed.begin();
             let (world, random) = (Arc::clone(&world), Random::new(random.below(u64::MAX)));
             playing.spawn(async move {
+                world.count.note(&format!("server {number}: disturbed"));
                 disturb(&world, number, long, random).await;
+                world.count.note(&format!("server {number}: well"));
                 world.servers[number].disturbed.end();
             });
         }
@@ -60,10 +62,13 @@ async fn kill_tinyscale(world: &World, away_ms: u64) {
         world.count.mistake(ANSWER, "tinyscale ended by itself".to_owned());
     }
     world.tinyscale.kill();
+    world.count.note("tinyscale is killed");
     world.count.add("disturbance: tinyscale killed and started again");
     pause(away_ms).await;
     world.tinyscale.start();
-    if !listening(world.gateway).await {
+    let listens = listening(world.gateway).await;
+    world.count.note("tinyscale listens");
+    if !listens {
         world.count.mistake(ANSWER, "tinyscale does not start again".to_owned());
     }
     world.disturbed.end();
@@ -77,6 +82,7 @@ async fn disturb(world: &World, number: usize, long: f64, mut random: Random) {
             // What was made before the kill is lost, and also what was made in the moment of it.
             server.disturbed.lose_all();
             server.slot.kill();
+            world.count.note(&format!("server {number}: killed"));
             server.disturbed.lose_all();
             let long = random.unit() < long;
             pause(random.below(if long { DEAD_MAX_MS } else { 4_000 })).await;
@@ -85,6 +91,7 @@ async fn disturb(world: &World, number: usize, long: f64, mut random: Random) {
         }
         2 | 3 => {
             server.slot.freeze();
+            world.count.note(&format!("server {number}: frozen"));
             let long = random.unit() < long;
             pause(200 + random.below(if long { FROZEN_MAX_MS } else { 3_000 })).await;
             server.slot.thaw();

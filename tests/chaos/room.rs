@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::client::{Answer, text};
 use crate::truth::{GRACE, Living};
+use crate::watch;
 use crate::world::{ANSWER, UNREACHABLE, World};
 
 struct Room {
@@ -21,8 +22,8 @@ struct Room {
     living: Option<Living>,
     /// Somebody is in it for certain.
     entered: bool,
-    /// The internal ID of the one that was ended last.
-    ended: Option<String>,
+    /// The internal ID of the one that was ended last, and when.
+    ended: Option<(String, Instant)>,
     /// Until then an `end` whose answer was lost may still be carried out.
     doubtful_until: Instant,
 }
@@ -118,6 +119,9 @@ impl Room {
     /// What every answer must be like.
     fn judge<'a>(&self, call: &str, answer: &'a Answer, from: Instant) -> Outcome<'a> {
         let count = &self.world.count;
+        let ms = from.elapsed().as_millis();
+        let short: String = format!("{answer:?}").chars().take(700).collect();
+        count.note(&format!("{} {call} took {ms} ms: {short}", self.name));
         match answer {
             Answer::Xml(body) if text(body, "returncode") == "SUCCESS" => {
                 count.add(&format!("{call}: SUCCESS"));
@@ -174,8 +178,14 @@ impl Room {
         for (marker, answer) in markers.iter().zip(&answers) {
             match self.judge("create", answer, from) {
                 Outcome::Success(body) => {
-                    let Some(server) = world.maker(marker) else {
+                    let internal = text(body, "internalMeetingID");
+                    let makers = world.makers(marker);
+                    if makers.is_empty() {
                         self.wrong(ANSWER, "create", "SUCCESS, and no server was asked");
+                    }
+                    // Of several that received it, the one that has it made it.
+                    let Some(server) = watch::maker(&world, &makers, &self.name, internal).await
+                    else {
                         continue;
                     };
                     if text(body, "meetingID") != self.name {
@@ -184,7 +194,7 @@ impl Room {
                     made.push(Living {
                         server,
                         life: before[server],
-                        internal: text(body, "internalMeetingID").to_owned(),
+                        internal: internal.to_owned(),
                         create_time: text(body, "createTime").to_owned(),
                     });
                 }
@@ -205,7 +215,10 @@ impl Room {
                 self.wrong(ANSWER, "create", &format!("another one: {first:?}"));
             }
         }
-        if self.ended.as_ref() == Some(&first.internal) {
+        let ended = self.ended.as_ref().is_some_and(|(internal, at)| {
+            *internal == first.internal && !self.world.disturbed.since(*at)
+        });
+        if ended {
             self.wrong(ANSWER, "create", &format!("the one that was ended: {first:?}"));
         }
         if self.living.as_ref() != Some(&first) {
@@ -310,7 +323,9 @@ impl Room {
         let query = format!("meetingID={}&password=mp&meta_chaos={marker}", self.name);
         let answer = self.world.client.call("end", &query).await;
         match self.judge("end", &answer, from) {
-            Outcome::Success(_) => self.ended = known.map(|living| living.internal),
+            Outcome::Success(_) => {
+                self.ended = known.map(|living| (living.internal, from));
+            }
             Outcome::Failed(key) => {
                 if was_there {
                     self.denied("end", key);

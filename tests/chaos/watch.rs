@@ -31,6 +31,26 @@ async fn alive(world: &World) -> Alive {
     alive
 }
 
+/// Which of `makers` has the meeting, if there are several.
+pub(crate) async fn maker(
+    world: &World,
+    makers: &[usize],
+    id: &str,
+    internal: &str,
+) -> Option<usize> {
+    if let [only] = makers {
+        return Some(*only);
+    }
+    for maker in makers {
+        let url = format!("{}/meetings/{id}", world.servers[*maker].control);
+        let meeting = world.client.json(&url).await;
+        if meeting.is_some_and(|meeting| meeting["internal_id"] == internal) {
+            return Some(*maker);
+        }
+    }
+    None
+}
+
 /// The same meeting on two servers, twice in a row: not one that ended and one that began between two looks.
 pub(crate) async fn doubles(world: Arc<World>) {
     let mut told = BTreeSet::new();

@@ -1,7 +1,7 @@
 //! The processes, what is true about them, and what was counted.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,8 +46,9 @@ pub(crate) struct World {
 }
 
 /// Numbers and, of what is wrong, the first few in words.
-#[derive(Default)]
 pub(crate) struct Count {
+    begun: tokio::time::Instant,
+    diary: Mutex<std::fs::File>,
     numbers: Mutex<BTreeMap<String, u64>>,
     wrongs: Mutex<BTreeMap<&'static str, Vec<String>>>,
 }
@@ -65,11 +66,27 @@ pub(crate) const UNREACHABLE: &str = WRONGS[2];
 pub(crate) const ANSWER: &str = WRONGS[3];
 
 impl Count {
+    fn new(folder: &Path) -> Self {
+        Self {
+            begun: tokio::time::Instant::now(),
+            diary: Mutex::new(std::fs::File::create(folder.join("diary.log")).unwrap()),
+            numbers: Mutex::default(),
+            wrongs: Mutex::default(),
+        }
+    }
+
+    /// Notes what was done and when, for whoever looks for the cause of something.
+    pub(crate) fn note(&self, what: &str) {
+        let at = self.begun.elapsed().as_secs_f64();
+        writeln!(self.diary.lock(), "{at:.2} {what}").unwrap();
+    }
+
     pub(crate) fn add(&self, what: &str) {
         *self.numbers.lock().entry(what.to_owned()).or_default() += 1;
     }
 
     pub(crate) fn mistake(&self, kind: &'static str, what: String) {
+        let what = format!("after {:.1} s, {what}", self.begun.elapsed().as_secs_f64());
         eprintln_at(kind, &what);
         self.wrongs.lock().entry(kind).or_default().push(what);
     }
@@ -118,7 +135,7 @@ impl World {
             gateway,
             disturbed: Disturbed::default(),
             client: Client::new(gateway),
-            count: Count::default(),
+            count: Count::new(folder.path()),
             rooms: (0..plan.rooms).map(|_| Mutex::new(None)).collect(),
             calm: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -149,8 +166,8 @@ impl World {
         self.calm.load(Ordering::SeqCst)
     }
 
-    /// The server that received the create with this marker last.
-    pub(crate) fn maker(&self, marker: &str) -> Option<usize> {
+    /// The servers that received the create with this marker.
+    pub(crate) fn makers(&self, marker: &str) -> Vec<usize> {
         let mut read = self.read.lock();
         let mut makers = self.makers.lock();
         for (number, (server, from)) in self.servers.iter().zip(read.iter_mut()).enumerate() {
@@ -167,7 +184,7 @@ impl World {
             }
             *from += end as u64;
         }
-        makers.get(marker)?.last().copied()
+        makers.get(marker).cloned().unwrap_or_default()
     }
 
     /// The markers of all `end` calls that servers received.

@@ -71,7 +71,7 @@ pub(crate) fn school(seed: u64, weeks: usize) -> School {
         }
     }
     let names = (0..rooms.len()).map(|n| format!("room-{n}")).collect();
-    let mut trace = Trace { names, events: Vec::new() };
+    let mut trace = Trace { names, ..Trace::default() };
     let mut lives = Vec::new();
     for week in 0..weeks {
         let start = WEEK_S * week as f64;

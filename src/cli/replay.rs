@@ -1,5 +1,6 @@
 //! `tinyscale replay`: reads a trace, runs it, writes what came of it. Prints nothing itself.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -44,9 +45,9 @@ fn policy(name: &str) -> Result<Policy, String> {
 pub(crate) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<String> {
     let fleet = fleet(&args.servers, config)?;
     let shown = args.trace.display();
-    let text = std::fs::read_to_string(&args.trace)
-        .with_context(|| format!("the trace {shown} cannot be read"))?;
-    let trace = Trace::parse(&text, &args.trace)?;
+    let unreadable = || format!("the trace {shown} cannot be read");
+    let file = std::fs::File::open(&args.trace).with_context(unreadable)?;
+    let trace = Trace::read(&mut BufReader::new(file), &args.trace).with_context(unreadable)??;
     let names: Vec<String> = fleet.servers.iter().map(|spec| spec.name.to_string()).collect();
     let policy = args.policy.unwrap_or(fleet.balance.policy);
     let setup = Setup {

@@ -85,8 +85,8 @@ impl Count {
         *self.numbers.lock().entry(what.to_owned()).or_default() += 1;
     }
 
-    pub(crate) fn mistake(&self, kind: &'static str, what: String) {
-        let what = format!("after {:.1} s, {what}", self.begun.elapsed().as_secs_f64());
+    pub(crate) fn mistake(&self, kind: &'static str, mut what: String) {
+        what.insert_str(0, &format!("after {:.1} s, ", self.begun.elapsed().as_secs_f64()));
         eprintln_at(kind, &what);
         self.wrongs.lock().entry(kind).or_default().push(what);
     }

@@ -29,7 +29,7 @@ use crate::recording::owners::Owners;
 use crate::state::events::Events;
 use crate::state::in_flight::InFlight;
 use crate::state::operate::Drains;
-use crate::store::Store;
+use crate::store::{Over, Store};
 
 /// About 20 MB at most.
 const RECORDINGS_REMEMBERED_MAX: usize = 100_000;
@@ -62,8 +62,8 @@ pub struct State {
     drains_changed: watch::Sender<()>,
     /// Meetings alive on a server although they are known on another one, as of its last answer.
     doubles: Mutex<HashMap<ServerId, Vec<InternalId>>>,
-    forget: mpsc::Sender<(KeyHash, ClaimId)>,
-    forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, ClaimId)>>,
+    forget: mpsc::Sender<(KeyHash, Over)>,
+    forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, Over)>>,
 }
 
 impl State {
@@ -100,11 +100,13 @@ impl State {
         self.store.get()
     }
 
-    /// Asks the store to forget a claim, soon; `last` is the newest claim on it that is over.
-    fn forget(&self, meeting: KeyHash, last: ClaimId) {
+    /// Asks the store to forget a claim, soon; `last` is the newest claim on it that is over, and `asked` is
+    /// when the question was asked whose answer says so.
+    fn forget(&self, meeting: KeyHash, last: ClaimId, asked: Moment) {
         if self.store().is_some() {
+            let over = Over::since(last, self.now().since(asked));
             // Full: the claim is found to be over at the next start.
-            let _ = self.forget.try_send((meeting, last));
+            let _ = self.forget.try_send((meeting, over));
         }
     }
 
@@ -112,8 +114,8 @@ impl State {
     pub async fn keep_forgetting(&self) {
         let Some(store) = self.store() else { return std::future::pending().await };
         let mut forgetting = self.forgetting.lock().await;
-        while let Some((meeting, last)) = forgetting.recv().await {
-            store.forget(meeting, last).await;
+        while let Some((meeting, over)) = forgetting.recv().await {
+            store.forget(meeting, over).await;
         }
     }
 
@@ -121,8 +123,8 @@ impl State {
     pub async fn keep_forgetting_until_idle(&self) {
         let Some(store) = self.store() else { return };
         let mut forgetting = self.forgetting.lock().await;
-        while let Ok((meeting, last)) = forgetting.try_recv() {
-            store.forget(meeting, last).await;
+        while let Ok((meeting, over)) = forgetting.try_recv() {
+            store.forget(meeting, over).await;
         }
     }
 
@@ -160,7 +162,7 @@ impl State {
             (observed, cluster.last_claim())
         };
         for meeting in &observed.gone {
-            self.forget(*meeting, last);
+            self.forget(*meeting, last, asked);
         }
         if observed.doubled.is_empty() {
             self.doubles.lock().remove(&server);
@@ -185,7 +187,7 @@ impl State {
             (cluster.not_found(tenant, id, server, asked, self.now()), cluster.last_claim())
         };
         if gone {
-            self.forget(KeyHash::of(tenant, id), last);
+            self.forget(KeyHash::of(tenant, id), last, asked);
         }
         gone
     }

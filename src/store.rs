@@ -81,6 +81,21 @@ pub struct Store {
 #[error("{0}")]
 pub struct NoStore(String);
 
+/// What a claim must be older than to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    last: ClaimId,
+    at_s: i64,
+}
+
+impl Over {
+    /// Claims of this process up to `last`, and all that were made more than `ago` before now.
+    pub fn since(last: ClaimId, ago: Duration) -> Self {
+        let ago = i64::try_from(ago.as_secs()).unwrap_or(i64::MAX).saturating_add(1);
+        Self { last, at_s: unix_s().saturating_sub(ago) }
+    }
+}
+
 /// A claim as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredClaim {
@@ -149,7 +164,8 @@ impl Store {
              ON CONFLICT (meeting) DO UPDATE SET \
              server = CASE claims.owner WHEN $3 THEN $2 ELSE claims.server END, \
              number = CASE claims.owner WHEN $3 THEN excluded.number ELSE claims.number END, \
-             holders = CASE claims.owner WHEN $3 THEN 1 ELSE claims.holders + 1 END \
+             holders = CASE claims.owner WHEN $3 THEN 1 ELSE claims.holders + 1 END, \
+             claimed_s = excluded.claimed_s \
              RETURNING server",
         )
         .bind(meeting.to_string())
@@ -190,15 +206,19 @@ impl Store {
         self.told("take over", taking).await;
     }
 
-    /// Forgets a claim: nobody made the meeting, or it is gone. One that this process made after `last` is
-    /// another one and stays.
-    pub async fn forget(&self, meeting: KeyHash, last: ClaimId) {
+    /// Forgets a claim: nobody made the meeting, or it is gone. One that this process made after the last
+    /// one that is over is another one and stays; so does one of another process that anybody has relied on
+    /// since it was known to be over, or in the same second.
+    pub async fn forget(&self, meeting: KeyHash, over: Over) {
         let forgetting = sqlx::query(
-            "DELETE FROM claims WHERE meeting = $1 AND (owner <> $2 OR number <= CAST($3 AS BIGINT))",
+            "DELETE FROM claims WHERE meeting = $1 AND ( \
+             owner = $2 AND number <= CAST($3 AS BIGINT) AND holders = 1 \
+             OR (owner <> $2 OR holders > 1) AND claimed_s < CAST($4 AS BIGINT))",
         )
         .bind(meeting.to_string())
         .bind(&self.owner)
-        .bind(number(last))
+        .bind(number(over.last))
+        .bind(over.at_s)
         .execute(&self.pool);
         self.told("forget", forgetting).await;
     }
@@ -287,6 +307,10 @@ mod tests {
     use super::*;
     use crate::bbb::id::{MeetingId, TenantId};
 
+    fn over(last: u64) -> Over {
+        Over::since(ClaimId(last), Duration::ZERO)
+    }
+
     fn meeting(text: &str) -> KeyHash {
         KeyHash::of(TenantId::DEFAULT, &MeetingId::new(text).unwrap())
     }
@@ -309,9 +333,27 @@ mod tests {
         assert_eq!(other.claim(meeting("n"), ClaimId(1), &b).await, Some(b));
         let claims = store(&folder).await.claims().await;
         assert_eq!(claims.len(), 2);
-        one.forget(meeting("m"), ClaimId(0)).await;
-        one.forget(meeting("n"), ClaimId(0)).await;
+        // Somebody else has relied on them just now.
+        one.forget(meeting("m"), over(0)).await;
+        one.forget(meeting("n"), over(0)).await;
+        assert_eq!(other.claims().await.len(), 2);
+        let later = Over { at_s: unix_s() + 10, ..over(0) };
+        one.forget(meeting("m"), later).await;
+        one.forget(meeting("n"), later).await;
         assert!(other.claims().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_late_forget_does_not_hit_a_new_claim_on_what_a_process_before_this_one_had_claimed()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, now) = (store(&folder).await, store(&folder).await);
+        before.claim(meeting("m"), ClaimId(7), &server("a")).await;
+        // The meeting ends, and is made again before the store is told that it ended.
+        let ended = over(3);
+        now.claim(meeting("m"), ClaimId(4), &server("a")).await;
+        now.forget(meeting("m"), ended).await;
+        assert_eq!(now.claims().await.len(), 1);
     }
 
     #[tokio::test]
@@ -321,9 +363,9 @@ mod tests {
         let (a, b) = (server("a"), server("b"));
         store.claim(meeting("m"), ClaimId(0), &a).await;
         assert_eq!(store.claim(meeting("m"), ClaimId(1), &b).await, Some(b));
-        store.forget(meeting("m"), ClaimId(0)).await;
+        store.forget(meeting("m"), over(0)).await;
         assert_eq!(store.claims().await.len(), 1);
-        store.forget(meeting("m"), ClaimId(1)).await;
+        store.forget(meeting("m"), over(1)).await;
         assert!(store.claims().await.is_empty());
     }
 

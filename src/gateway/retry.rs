@@ -44,7 +44,7 @@ impl Gateway {
 
     /// Where the errand goes now.
     pub(super) async fn next_peer(&self, errand: &mut Errand) -> Result<Box<HttpPeer>> {
-        let purpose = if errand.is_create() { Use::Create } else { Use::Call };
+        let purpose = errand.purpose();
         loop {
             match std::mem::replace(&mut errand.next, Next::Send) {
                 Next::Send => {}
@@ -112,8 +112,12 @@ impl Gateway {
             errand.next = Next::Inquire;
             return !silent;
         }
-        // A pooled connection that the server had closed; every forwarded call may be repeated.
-        reused && errand.tries < 2 && !matches!(error.etype(), ErrorType::HTTPStatus(_))
+        // A pooled connection that the server had closed. Calls that change something are never on one: what
+        // became of them is unknown, and an `end` sent again may hit a meeting that was made meanwhile.
+        reused
+            && errand.purpose() == Use::Call
+            && errand.tries < 2
+            && !matches!(error.etype(), ErrorType::HTTPStatus(_))
     }
 
     /// Asks `server` whether it has the meeting.

@@ -47,7 +47,7 @@ impl State {
         let (Some(gone), Some(name)) = (gone, name) else { return false };
         let given_up = gone.len();
         for meeting in gone {
-            self.forget(meeting, last);
+            self.forget(meeting, last, self.now());
         }
         self.lists.lock().remove(&server);
         self.owners.lock().forget_server(server);

@@ -26,9 +26,9 @@ const POOL_IDLE: Duration = Duration::from_secs(55);
 pub(crate) enum Use {
     /// A call that may be repeated: over a pooled connection.
     Call,
-    /// A create: over a connection of its own, so that a pooled one dying is never mistaken for a create
-    /// that may have been carried out.
-    Create,
+    /// A create, or a call with a body: over a connection of its own, so that a pooled one dying is never
+    /// mistaken for a call that may have been carried out.
+    Once,
 }
 
 /// The peers of all servers.
@@ -124,7 +124,7 @@ impl Peers {
         let known = self.servers.get(&server)?;
         let turn = known.turn.load(Ordering::Relaxed);
         let mut peer = Box::new(HttpPeer::clone(&*self.pooled(server, turn, known)?));
-        if purpose == Use::Create {
+        if purpose == Use::Once {
             peer.group_key |= 1;
             peer.options.idle_timeout = Some(Duration::ZERO);
             peer.options.read_timeout = Some(self.timeouts.create);

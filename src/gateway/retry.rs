@@ -43,7 +43,9 @@ impl Gateway {
 
     /// Where the errand goes now.
     pub(super) async fn next_peer(&self, errand: &mut Errand) -> Result<Box<HttpPeer>> {
-        let purpose = if errand.is_create() { Use::Create } else { Use::Call };
+        // A body that has begun to travel cannot be sent again, so it meets no connection that may be dead.
+        let is_once = errand.is_create() || errand.has_body;
+        let purpose = if is_once { Use::Once } else { Use::Call };
         loop {
             match std::mem::replace(&mut errand.next, Next::Send) {
                 Next::Send => {}

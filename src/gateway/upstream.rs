@@ -37,9 +37,9 @@ pub(crate) fn write_request(session: &Session, errand: &Errand) -> Result<Reques
     request.insert_header(header::HOST, errand.spec.url.authority())?;
     request.insert_header(header::ACCEPT, "*/*")?;
     copy(&mut request, header::USER_AGENT)?;
-    if errand.is_create() {
-        // A create has its connection for itself. Leaving the pool by time alone would leave a moment in
-        // which the next create finds it there.
+    if errand.is_create() || errand.has_body {
+        // Such a call has its connection for itself. Leaving the pool by time alone would leave a moment in
+        // which the next one finds it there.
         request.insert_header(header::CONNECTION, "close")?;
     }
     match &errand.outgoing.body {

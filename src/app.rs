@@ -2,6 +2,7 @@
 //! server; tests start the same parts on listeners of their own.
 
 mod callbacks;
+mod certificates;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
@@ -13,14 +14,15 @@ mod stop;
 mod trust;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
-use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use pingora_proxy::{HttpProxy, http_proxy};
 use tokio::sync::watch;
 
 use crate::app::trust::Trust;
@@ -31,7 +33,9 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
+use crate::edge::certificates::Certificates;
 use crate::gateway::Gateway;
+use crate::gateway::entrance::Entrance;
 use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
@@ -40,6 +44,9 @@ use crate::services::resolve::Lookup;
 use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
+
+/// How long a connection with HTTP/2 is kept that nobody uses; one with HTTP/1 as long.
+const H2_IDLE: Duration = Duration::from_secs(75);
 
 /// Everything that runs. Clones are the same one.
 #[derive(Clone)]
@@ -56,6 +63,7 @@ pub struct App {
     hooks: Option<Arc<Hooks>>,
     lookup: Lookup,
     trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
     /// Once something serves.
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
@@ -74,6 +82,7 @@ impl App {
     /// The same, with another way to look names up.
     pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
         let trust = Trust::load(&settings.servers)?;
+        let certificates = Arc::new(certificates::load(&settings)?);
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
@@ -102,6 +111,7 @@ impl App {
             hooks,
             lookup,
             trust: Arc::new(trust),
+            certificates,
             live: Arc::default(),
             reloads: Arc::default(),
         })
@@ -137,17 +147,27 @@ impl App {
         }
     }
 
-    /// The service that answers the API, without listeners.
-    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Live>>> {
+    /// The certificates of its TLS listeners.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    /// What answers the API, without listeners.
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<HttpProxy<Live>> {
         let callbacks = self.callbacks()?;
+        let entrance = Entrance::new(&self.settings(), self.certificates.clone());
         // No reload in between, which this gateway would miss.
         let fleet = self.fleet.lock();
         let (state, addresses) = (self.state.clone(), self.addresses.clone());
         let gateway =
             Gateway::new(&self.settings(), called(&fleet), state, self.client(), addresses)?;
-        let live = Live::new(gateway.with_callbacks(callbacks));
+        let live = Live::new(gateway.with_callbacks(callbacks).with_entrance(entrance));
         let live = self.live.get_or_init(|| live).clone();
-        Ok(http_proxy_service_with_name(conf, live, "tinyscale"))
+        let mut proxy = http_proxy(conf, live);
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(H2_IDLE);
+        proxy.server_options = Some(options);
+        Ok(proxy)
     }
 
     /// What runs beside it.
@@ -160,6 +180,7 @@ impl App {
             settings: self.settings.subscribe(),
             deliverer: self.deliverer()?,
             keeper: self.keeper(),
+            certificates: self.certificates.clone(),
         })
     }
 }
@@ -178,6 +199,7 @@ pub struct Background {
     settings: watch::Receiver<Arc<Settings>>,
     deliverer: Option<Deliverer>,
     keeper: Option<Keeper>,
+    certificates: Arc<Certificates>,
 }
 
 #[async_trait]
@@ -204,6 +226,7 @@ impl BackgroundService for Background {
         tokio::select! {
             _ = futures::future::join4(probes, names, delivering, keeping) => {}
             () = forgetting => {}
+            () = certificates::keep_looking(&self.certificates) => {}
         }
     }
 }

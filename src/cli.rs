@@ -82,6 +82,7 @@ fn obey(args: &Args) -> Result<(), String> {
     app.read_from(Box::new(move || self::settings(&again)));
     if args.test || matches!(args.command, Some(Command::Check)) {
         say(std::io::stdout(), "ok");
+        show_certificates(&app);
         return Ok(());
     }
     log_to_stderr(level);
@@ -103,6 +104,16 @@ fn settings(args: &Args) -> Result<Settings, String> {
     let settings = config::load(&Source { yaml: config, directory: &directory, env: &env })
         .map_err(|problems| problems.to_string())?;
     Ok(Settings { strict: settings.strict || args.strict, ..settings })
+}
+
+/// What is known of the certificates, after `ok`.
+fn show_certificates(app: &App) {
+    for report in app.certificate_reports() {
+        say(std::io::stdout(), &format!("certificate for {}", report.line));
+        if let Some(warning) = report.warning {
+            say(std::io::stderr(), &format!("warning: {warning}"));
+        }
+    }
 }
 
 /// The operator who started it and watches.

@@ -1,12 +1,9 @@
 //! Runs it as a process: roll call, listeners, signals, Pingora's server.
 
 use anyhow::{Context, bail};
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::Opt;
 use pingora_core::server::{RunArgs, Server};
 use pingora_core::services::background::background_service;
-use pingora_core::services::listening::Service;
-use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
 use crate::app::App;
@@ -14,13 +11,6 @@ use crate::app::listen::Bound;
 use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
 use crate::app::stop::{Listening, Signals, Stop, Told};
-use crate::gateway::live::Live;
-
-/// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
-/// answer than Pingora's 1460 bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Kept per connection; headers of usual calls fit.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// What an operator who watches the start is told.
 pub trait Audience {
@@ -85,13 +75,11 @@ async fn serve(
     app.trust.prepare();
     let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
-    let mut service = app.gateway(&server.configuration)?;
-    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
-    for address in &addresses {
-        add_listener(&mut service, address);
-    }
+    let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
+    let doors = bound.into_doors(app.certificates())?;
     let (closed, mut closing) = watch::channel(false);
-    server.add_service(Listening { service, bound, closed });
+    let gateway = Some(app.gateway(&server.configuration)?);
+    server.add_service(Listening { app: gateway, doors, closed });
     server.add_service(background_service("background", app.background()?));
     let (tell, told) = watch::channel(false);
     // A thread of its own, because it sleeps through the grace period.
@@ -102,7 +90,10 @@ async fn serve(
     let reloading = Reloading::start(app)?;
     audience.listening(&addresses);
     let stop = tokio::select! {
-        stop = signals.stop(|| reloading.ask()) => stop,
+        stop = signals.stop(|| {
+            app.look_at_certificates();
+            reloading.ask();
+        }) => stop,
         // Without listeners the process would be of no use, and nobody would notice.
         _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
     };
@@ -125,14 +116,7 @@ async fn serve(
     }
     Ok(())
 }
-
 /// The configuration that is being used was read a moment ago.
 fn too_early() {
     log::warn!("a reload was asked for before the start was over: ignored");
-}
-
-/// Adds an address with the buffers and bounds that suit the API.
-pub fn add_listener(gateway: &mut Service<HttpProxy<Live>>, address: &str) {
-    let buffers = L4BufferSettings::default().read(READ_BUFFER_BYTES).write(WRITE_BUFFER_BYTES);
-    gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
 }

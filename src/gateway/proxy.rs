@@ -154,7 +154,9 @@ impl ProxyHttp for Gateway {
         Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
     }
 
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(Box::new(edge::headers::Careful));
+    }
 
     async fn early_request_filter(
         &self,
@@ -164,7 +166,11 @@ impl ProxyHttp for Gateway {
         session.set_keepalive(Some(KEEPALIVE_S));
         let client =
             panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
-        exchange.client = Some(panics::outcome(client, exchange)?);
+        let client = panics::outcome(client, exchange)?;
+        if let Some(lines) = session.downstream_modules_ctx.get_mut::<edge::headers::Lines>() {
+            lines.decide(&self.security_headers, client.scheme);
+        }
+        exchange.client = Some(client);
         // What follows a request is the next one, answered in its turn; without this Pingora gives up the
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);
@@ -195,6 +201,8 @@ impl ProxyHttp for Gateway {
             Outcome::Redirect(location) => answer::redirect(session, &location).await?,
             Outcome::Empty(status) => answer::empty(session, status).await?,
             Outcome::Page(page) => answer::show(session, page).await?,
+            Outcome::Text(status, text) => answer::text(session, status, text).await?,
+            Outcome::Moved(status, to) => answer::moved(session, status, &to).await?,
         }
         if let Some(head) = exchange.unread.take() {
             body::drain(session, &head).await;

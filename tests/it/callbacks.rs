@@ -260,7 +260,7 @@ async fn s27_what_was_accepted_survives_a_restart() {
     front.restart().await.unwrap();
     let mut settings = settings(&sims);
     keep(&mut settings);
-    settings.listen[0].address = address;
+    settings.listen[0].address = address.into();
     let _gateway = Gateway::start_public(settings).await;
     assert!(front.wait_until(DEADLINE, |front| front.call_count("/ended") == 1).await);
     let expected = "/ended?recordingmarks=true&meetingID=room";

@@ -59,7 +59,7 @@ impl World {
         let Self { sims, gateway, front } = self;
         let mut settings = settings(&sims);
         change(&mut settings);
-        settings.listen[0].address = gateway.address;
+        settings.listen[0].address = gateway.address.into();
         drop(gateway);
         Self { gateway: Gateway::start_public(settings).await, sims, front }
     }

@@ -1,6 +1,8 @@
 //! From what was written to what is used: fills in the environment and the defaults, fetches secrets and
 //! server lists, and refuses what contradicts itself. Tells all problems, not the first.
 
+mod admin;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::Path;
@@ -46,12 +48,14 @@ pub(crate) fn check(
     };
     let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
     let state_dir = check.either(file.state_dir, env.state_dir);
+    let servers = servers?;
+    let admin = file.admin.map(|admin| check.admin(admin, &secrets, &servers));
     Some(Settings {
         listen,
         public_url: check.either(file.public_url, env.public_url),
         state_dir: state_dir.map(|path| source.path(&path)),
         secrets,
-        servers: servers?,
+        servers,
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
@@ -59,6 +63,7 @@ pub(crate) fn check(
         heal_create_time: heal.unwrap_or(false),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,
+        admin,
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),

@@ -2,6 +2,7 @@
 //! still knowing its place. Knows each key, and refuses all others; what values mean together, and files
 //! that they name, are left to `config::check`.
 
+pub(crate) mod admin;
 pub(crate) mod balance;
 pub(crate) mod callbacks;
 mod limits;
@@ -17,6 +18,7 @@ use crate::cluster::placement::tags::Tag;
 use crate::cluster::server::ServerName;
 use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
+use crate::config::file::admin::AdminFile;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::problem::{Located, Place, Problems};
@@ -39,6 +41,7 @@ pub(crate) struct File {
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
+    pub(crate) admin: Option<Located<AdminFile>>,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -91,7 +94,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "listen",
     "public_url",
     "state_dir",
@@ -104,6 +107,7 @@ const TOP: [&str; 15] = [
     "join",
     "callbacks",
     "hooks",
+    "admin",
     "threads",
     "grace_period",
     "strict",
@@ -130,6 +134,10 @@ impl File {
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
             hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
+            admin: top.get("admin").and_then(|node| {
+                let value = read.admin(node)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")

@@ -1,6 +1,8 @@
 //! The configuration as it is used: parsed, checked and complete. Everything here is valid by construction
 //! of its fields or by the checks in `config`; no other module reads files or the environment.
 
+pub mod admin;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use crate::cluster::health::Hysteresis;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
+use crate::config::settings::admin::AdminSettings;
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -42,6 +45,8 @@ pub struct Settings {
     pub callbacks: CallbackSettings,
     /// How events are signed for front ends.
     pub hooks: HookSettings,
+    /// The listener for operators, if there is one.
+    pub admin: Option<AdminSettings>,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.

@@ -1,33 +1,43 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+mod admin;
 mod callbacks;
+mod certificates;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
 pub mod listen;
+pub mod reload;
 pub mod roll_call;
 pub mod serve;
 mod stop;
 mod trust;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
-use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use pingora_proxy::{HttpProxy, http_proxy};
+use tokio::sync::watch;
 
 use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
+use crate::client::lines::Lines;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
+use crate::edge::certificates::Certificates;
 use crate::gateway::Gateway;
+use crate::gateway::entrance::Entrance;
+use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
 use crate::services::probe;
@@ -36,17 +46,32 @@ use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
 
-/// Everything that runs, before it runs.
+/// How long a connection with HTTP/2 is kept that nobody uses; one with HTTP/1 as long.
+const H2_IDLE: Duration = Duration::from_secs(75);
+
+/// Everything that runs. Clones are the same one.
+#[derive(Clone)]
 pub struct App {
-    settings: Arc<Settings>,
+    /// Those in force.
+    settings: watch::Sender<Arc<Settings>>,
     state: Arc<State>,
     addresses: Arc<Addresses>,
-    servers: Vec<(ServerId, ServerSettings)>,
+    /// How each server is called, those that only stay for their meetings too. Whoever changes servers holds
+    /// the lock meanwhile.
+    fleet: Arc<Mutex<Fleet>>,
+    lines: Arc<Lines>,
     outbox: Option<Arc<Outbox>>,
     hooks: Option<Arc<Hooks>>,
     lookup: Lookup,
-    trust: Trust,
+    trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
+    /// Once something serves.
+    live: Arc<OnceLock<Live>>,
+    reloads: Arc<reload::Reloads>,
 }
+
+/// The servers and how they are called.
+type Fleet = Vec<(ServerId, ServerSettings)>;
 
 impl App {
     /// Puts it together. Nothing is asked and nothing listens yet. Fails if certificates of authorities that
@@ -58,11 +83,12 @@ impl App {
     /// The same, with another way to look names up.
     pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
         let trust = Trust::load(&settings.servers)?;
+        let certificates = Arc::new(certificates::load(&settings)?);
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
         let mut cluster = Cluster::new(balance.rules(&settings.probe), placement);
-        let servers = settings
+        let fleet: Fleet = settings
             .servers
             .iter()
             .map(|server| {
@@ -73,16 +99,28 @@ impl App {
         let state = Arc::new(State::new(cluster, clock));
         let outbox = callbacks::outbox(&settings, clock);
         let hooks = callbacks::hooks(&settings);
-        let (settings, addresses) = (Arc::new(settings), Arc::default());
-        let app = Self { settings, state, addresses, servers, lookup, trust, outbox, hooks };
+        let lines = Lines::default();
         // A CA file that cannot be used is a mistake to tell before anything is asked.
-        app.client()?;
-        Ok(app)
+        lines.put(lines.ways(called(&fleet), settings.timeouts.connect, trust.system())?);
+        Ok(Self {
+            settings: watch::Sender::new(Arc::new(settings)),
+            state,
+            addresses: Arc::default(),
+            fleet: Arc::new(Mutex::new(fleet)),
+            lines: Arc::new(lines),
+            outbox,
+            hooks,
+            lookup,
+            trust: Arc::new(trust),
+            certificates,
+            live: Arc::default(),
+            reloads: Arc::default(),
+        })
     }
 
-    /// The settings it was made from.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
     }
 
     /// What its services share.
@@ -90,19 +128,17 @@ impl App {
         &self.state
     }
 
-    fn client(&self) -> anyhow::Result<Client> {
-        let servers = self.servers.iter().map(|(id, server)| (*id, server));
-        let connect = self.settings.timeouts.connect;
-        Client::new(servers, &self.addresses, connect, &self.trust.system)
+    fn client(&self) -> Client {
+        Client::new(&self.lines, &self.addresses)
     }
 
     /// Pingora's own settings, every one that matters set: several of its defaults wait for ever.
     pub fn server_conf(&self) -> ServerConf {
-        let settings = &self.settings;
+        let settings = self.settings();
         ServerConf {
             threads: settings.threads,
             work_stealing: settings.threads > 1,
-            ca_file: self.trust.pingora_file.clone(),
+            ca_file: self.trust.pingora_file(),
             // Longer than ours, which `stop` keeps: Pingora knows only whole seconds and sleeps them all.
             grace_period_seconds: Some(settings.grace_period.as_secs().saturating_add(60)),
             graceful_shutdown_timeout_seconds: Some(1),
@@ -112,41 +148,47 @@ impl App {
         }
     }
 
-    fn hosts(&self) -> Vec<String> {
-        let hosts = self.servers.iter().map(|(_, server)| server.spec.url.bare_host().to_owned());
-        let mut hosts: Vec<String> = hosts.collect();
-        hosts.sort();
-        hosts.dedup();
-        hosts
+    /// The certificates of its TLS listeners.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
     }
 
-    /// The service that answers the API, without listeners.
-    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Gateway>>> {
-        let servers = self.servers.iter().map(|(id, server)| (*id, server));
-        let gateway = Gateway::new(
-            &self.settings,
-            servers,
-            self.state.clone(),
-            self.client()?,
-            self.addresses.clone(),
-        )?
-        .with_callbacks(self.callbacks()?);
-        Ok(http_proxy_service_with_name(conf, gateway, "tinyscale"))
+    /// What answers the API, without listeners.
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<HttpProxy<Live>> {
+        let callbacks = self.callbacks()?;
+        let entrance = Entrance::new(&self.settings(), self.certificates.clone());
+        // No reload in between, which this gateway would miss.
+        let fleet = self.fleet.lock();
+        let (state, addresses) = (self.state.clone(), self.addresses.clone());
+        let gateway =
+            Gateway::new(&self.settings(), called(&fleet), state, self.client(), addresses)?;
+        let live = Live::new(gateway.with_callbacks(callbacks).with_entrance(entrance));
+        let live = self.live.get_or_init(|| live).clone();
+        let mut proxy = http_proxy(conf, live);
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(H2_IDLE);
+        proxy.server_options = Some(options);
+        Ok(proxy)
     }
 
     /// What runs beside it.
     pub fn background(&self) -> anyhow::Result<Background> {
         Ok(Background {
             state: self.state.clone(),
-            client: self.client()?,
+            client: self.client(),
             addresses: self.addresses.clone(),
-            hosts: self.hosts(),
             lookup: self.lookup.clone(),
-            settings: self.settings.clone(),
+            settings: self.settings.subscribe(),
             deliverer: self.deliverer()?,
-            keeper: self.keeper()?,
+            keeper: self.keeper(),
+            certificates: self.certificates.clone(),
         })
     }
+}
+
+/// As those want them who call servers.
+fn called(fleet: &Fleet) -> impl Iterator<Item = (ServerId, &ServerSettings)> {
+    fleet.iter().map(|(id, server)| (*id, server))
 }
 
 /// Probes, name look-ups, the delivery of callbacks, and the hooks at servers.
@@ -154,11 +196,11 @@ pub struct Background {
     state: Arc<State>,
     client: Client,
     addresses: Arc<Addresses>,
-    hosts: Vec<String>,
     lookup: Lookup,
-    settings: Arc<Settings>,
+    settings: watch::Receiver<Arc<Settings>>,
     deliverer: Option<Deliverer>,
     keeper: Option<Keeper>,
+    certificates: Arc<Certificates>,
 }
 
 #[async_trait]
@@ -167,10 +209,10 @@ impl BackgroundService for Background {
         let probes = probe::run(
             self.state.clone(),
             self.client.clone(),
-            self.settings.probe,
+            self.settings.clone(),
             shutdown.clone(),
         );
-        let names = self.lookup.run(&self.addresses, &self.hosts, shutdown.clone());
+        let names = self.lookup.run(&self.addresses, &self.state, shutdown.clone());
         let delivering = async {
             if let Some(deliverer) = &self.deliverer {
                 deliverer.clone().run(shutdown.clone()).await;
@@ -185,6 +227,7 @@ impl BackgroundService for Background {
         tokio::select! {
             _ = futures::future::join4(probes, names, delivering, keeping) => {}
             () = forgetting => {}
+            () = certificates::keep_looking(&self.certificates) => {}
         }
     }
 }

@@ -6,6 +6,7 @@ mod body;
 pub mod callbacks;
 mod create;
 mod create_time;
+pub mod entrance;
 pub mod exchange;
 mod fan_out;
 mod gzip;
@@ -13,6 +14,7 @@ mod held;
 mod hooks;
 mod join;
 mod learn;
+pub mod live;
 mod multipart;
 mod page;
 mod panics;
@@ -37,11 +39,14 @@ use crate::callback;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
-use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts};
+use crate::config::settings::{
+    Limits, SecurityHeaders, ServerSettings, Settings, Timeouts, TrustedProxies,
+};
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::callbacks::Callbacks;
 use crate::gateway::create_time::FormerLives;
+use crate::gateway::entrance::Entrance;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
 use crate::gateway::request::Head;
@@ -60,10 +65,13 @@ pub struct Gateway {
     peers: Peers,
     timeouts: Timeouts,
     limits: Limits,
+    trusted_proxies: TrustedProxies,
+    security_headers: SecurityHeaders,
+    entrance: Entrance,
     room: Room,
     /// If joins are to be healed.
-    former_lives: Option<FormerLives>,
-    callbacks: Option<Callbacks>,
+    former_lives: Option<Arc<FormerLives>>,
+    callbacks: Option<Arc<Callbacks>>,
 }
 
 impl Gateway {
@@ -82,25 +90,46 @@ impl Gateway {
             peers: Peers::new(servers, addresses, settings.timeouts)?,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            security_headers: settings.security_headers,
+            entrance: Entrance::default(),
             room: Room::of(
                 PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
             ),
-            former_lives: settings.heal_create_time.then(FormerLives::default),
+            former_lives: settings.heal_create_time.then(Arc::default),
             callbacks: None,
         })
+    }
+
+    /// The same with other settings: what was learned and what is counted stays.
+    pub fn renewed<'s>(
+        &self,
+        settings: &Settings,
+        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
+    ) -> anyhow::Result<Self> {
+        let (state, client) = (self.state.clone(), self.client.clone());
+        let anew = Self::new(settings, [], state, client, Arc::default())?;
+        let peers = self.peers.renewed(servers, settings.timeouts)?;
+        let lives = anew.former_lives.map(|new| self.former_lives.clone().unwrap_or(new));
+        let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
+        let room = if is_as_large { self.room.clone() } else { anew.room };
+        let (callbacks, entrance) = (self.callbacks.clone(), self.entrance.clone());
+        Ok(Self { peers, former_lives: lives, room, callbacks, entrance, ..anew })
     }
 
     /// Answers the request, or prepares it for its server.
     async fn handle(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Outcome> {
         let head = Head::of(session);
         let name = CallName::of_path(&head.path);
-        let outcome = match &name {
-            _ if callback::token_of(&head.path).is_some() => {
+        let at_entrance = self.at_entrance(session, exchange, &head, name.as_ref());
+        let outcome = match (at_entrance, &name) {
+            (Some(outcome), _) => outcome,
+            (None, _) if callback::token_of(&head.path).is_some() => {
                 exchange.label = "callback".to_owned();
                 Outcome::Empty(self.callback(session, &head).await?)
             }
-            Some(name) => self.answer(session, exchange, &head, name).await?,
-            None => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
+            (None, Some(name)) => self.answer(session, exchange, &head, name).await?,
+            (None, None) => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
         };
         let streams = exchange.errand.as_ref().is_some_and(|errand| errand.has_body);
         if head.has_body && !streams {

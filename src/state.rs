@@ -5,6 +5,7 @@ pub mod claims;
 pub mod hooks;
 pub mod in_flight;
 pub mod outbox;
+pub mod roster;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -22,6 +23,7 @@ use crate::cluster::meetings::ClaimId;
 use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::metrics::polls::Polls;
 use crate::recording::owners::Owners;
 use crate::state::in_flight::InFlight;
 use crate::store::Store;
@@ -48,15 +50,17 @@ pub struct State {
     outcomes: Mutex<HashMap<ClaimId, watch::Receiver<()>>>,
     lists: Mutex<HashMap<ServerId, MeetingList>>,
     owners: Mutex<Owners<ServerId>>,
-    probe_soon: HashMap<ServerId, Arc<Notify>>,
+    probe_soon: Mutex<HashMap<ServerId, Arc<Notify>>>,
+    members: watch::Sender<()>,
     in_flight: InFlight,
+    polls: Polls,
     store: OnceLock<Store>,
     forget: mpsc::Sender<(KeyHash, ClaimId)>,
     forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, ClaimId)>>,
 }
 
 impl State {
-    /// Shares `cluster`, whose servers stay the same from here on.
+    /// Shares `cluster`; servers come and go through `roster` from here on.
     pub fn new(cluster: Cluster, clock: Clock) -> Self {
         let (forget, forgetting) = mpsc::channel(FORGETTING_MAX);
         let probe_soon = cluster.members().map(|(id, _)| (id, Arc::new(Notify::new()))).collect();
@@ -66,8 +70,10 @@ impl State {
             outcomes: Mutex::default(),
             lists: Mutex::default(),
             owners: Mutex::new(Owners::new(RECORDINGS_REMEMBERED_MAX)),
-            probe_soon,
+            probe_soon: Mutex::new(probe_soon),
+            members: watch::Sender::new(()),
             in_flight: InFlight::default(),
+            polls: Polls::default(),
             store: OnceLock::new(),
             forget,
             forgetting: tokio::sync::Mutex::new(forgetting),
@@ -120,12 +126,17 @@ impl State {
         self.clock.now()
     }
 
+    /// How long servers took to list their meetings.
+    pub fn polls(&self) -> &Polls {
+        &self.polls
+    }
+
     /// What a stop waits for.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
     }
 
-    /// The servers as configured, in their order.
+    /// The servers, in the order they came.
     pub fn servers(&self) -> Vec<(ServerId, Arc<ServerSpec>)> {
         self.cluster().members().map(|(id, member)| (id, member.spec.clone())).collect()
     }
@@ -200,14 +211,15 @@ impl State {
 
     /// Asks for a probe of `server` without waiting for its turn.
     pub fn probe_soon(&self, server: ServerId) {
-        if let Some(wish) = self.probe_soon.get(&server) {
+        if let Some(wish) = self.probe_soon.lock().get(&server) {
             wish.notify_one();
         }
     }
 
     /// Resolves when somebody asked for a probe of `server`.
     pub async fn probe_wished(&self, server: ServerId) {
-        match self.probe_soon.get(&server) {
+        let wish = self.probe_soon.lock().get(&server).cloned();
+        match wish {
             Some(wish) => wish.notified().await,
             None => std::future::pending().await,
         }

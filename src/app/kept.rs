@@ -1,4 +1,5 @@
-//! What outlives a restart, read before anything else: claims of meetings, and what operators set.
+//! What outlives a restart, read before anything else: claims of meetings, what
+//! operators set, and hooks.
 
 use crate::app::App;
 use crate::store::Store;
@@ -7,7 +8,7 @@ impl App {
     /// Opens the store and takes in what it remembers. One that cannot be used is reported, and everything
     /// goes on from memory.
     pub async fn open_store(&self) {
-        let Some(folder) = &self.settings.state_dir else { return };
+        let Some(folder) = &self.settings().state_dir else { return };
         let store = match Store::open(folder).await {
             Ok(store) => store,
             Err(why) => {
@@ -19,6 +20,9 @@ impl App {
             if let Some(server) = self.state.server_of(&name) {
                 self.state.cluster().set_mode(server, mode);
             }
+        }
+        if let (Some(hooks), Some(outbox)) = (&self.hooks, &self.outbox) {
+            hooks.recall(&store, &outbox.keyring()).await;
         }
         let claims = store.claims().await;
         let known = claims.iter().filter_map(|claim| {

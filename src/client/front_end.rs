@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -27,7 +28,7 @@ pub struct FrontEnds {
     /// For GET: follows redirects, as servers do.
     get: reqwest::Client,
     post: reqwest::Client,
-    networks: Networks,
+    networks: Arc<ArcSwap<Networks>>,
 }
 
 /// A request to a front end.
@@ -43,14 +44,18 @@ pub struct Message<'m> {
     pub authorization: &'m str,
     /// The body of a POST; `None` is a GET.
     pub body: Option<Bytes>,
+    /// How many redirects of a POST are followed; those of a GET always are.
+    pub post_redirects: usize,
 }
 
 impl FrontEnds {
     /// Calls only `networks`, and over TLS only who leads to one of `authorities`.
     pub fn new(networks: Networks, authorities: RootCertStore) -> anyhow::Result<Self> {
+        let networks = Arc::new(ArcSwap::from_pointee(networks));
+        let allowed = networks.clone();
         let redirects = redirect::Policy::custom(move |attempt| {
             let may_follow = attempt.previous().len() <= REDIRECTS_MAX
-                && may_call(attempt.url(), networks).is_ok();
+                && may_call(attempt.url(), **allowed.load()).is_ok();
             if may_follow { attempt.follow() } else { attempt.stop() }
         });
         let tls = tls::checked(authorities)?;
@@ -60,7 +65,7 @@ impl FrontEnds {
                 .referer(false)
                 .no_proxy()
                 .tls_backend_preconfigured(tls.clone())
-                .dns_resolver(Arc::new(Allowed(networks)))
+                .dns_resolver(Arc::new(Allowed(networks.clone())))
                 .connect_timeout(CONNECT_DEADLINE)
                 .timeout(DEADLINE)
                 .pool_idle_timeout(Duration::from_secs(30))
@@ -71,24 +76,55 @@ impl FrontEnds {
         Ok(Self { get: build(redirects)?, post: build(redirect::Policy::none())?, networks })
     }
 
+    /// Calls only `networks` from now on.
+    pub fn allow(&self, networks: Networks) {
+        if **self.networks.load() != networks {
+            self.networks.store(Arc::new(networks));
+        }
+    }
+
     /// The status of the answer, or why there was none, in words without the URL.
     pub async fn send(&self, message: Message<'_>) -> Result<u16, String> {
         let url: reqwest::Url = message.url.parse().map_err(|_| "not a URL".to_owned())?;
-        may_call(&url, self.networks)?;
-        let mut request = match message.body {
-            Some(body) => self.post.post(url).body(body),
-            None => self.get.get(url),
-        };
-        let headers: [(HeaderName, &str); 3] = [
-            (header::USER_AGENT, message.user_agent),
-            (header::CONTENT_TYPE, message.content_type),
-            (header::AUTHORIZATION, message.authorization),
-        ];
-        for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
-            request = request.header(name, value);
+        let following = self.follow(url, message);
+        tokio::time::timeout(DEADLINE, following)
+            .await
+            .unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+
+    /// Sends it to `url` and wherever that leads. A POST stays a POST with its body: what it says would be lost
+    /// in a GET, and receivers that moved to https redirect with 301.
+    async fn follow(&self, mut url: reqwest::Url, mut message: Message<'_>) -> Result<u16, String> {
+        for left in (0..=message.post_redirects).rev() {
+            may_call(&url, **self.networks.load())?;
+            let mut request = match &message.body {
+                Some(body) => self.post.post(url.clone()).body(body.clone()),
+                None => self.get.get(url.clone()),
+            };
+            let headers: [(HeaderName, &str); 3] = [
+                (header::USER_AGENT, message.user_agent),
+                (header::CONTENT_TYPE, message.content_type),
+                (header::AUTHORIZATION, message.authorization),
+            ];
+            for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
+                request = request.header(name, value);
+            }
+            let answer = request.send().await.map_err(|error| why(&error))?;
+            let status = answer.status().as_u16();
+            let moved = left > 0 && matches!(status, 301 | 302 | 307 | 308);
+            let location = answer.headers().get(header::LOCATION);
+            let Some(to) = location.filter(|_| moved).and_then(|to| to.to_str().ok()) else {
+                return Ok(status);
+            };
+            let to = url.join(to).map_err(|_| "redirected to what is no URL".to_owned())?;
+            // The token is for the one who was asked for.
+            if to.origin() != url.origin() && to.host() != url.host() {
+                message.authorization = "";
+            }
+            url = to;
         }
-        let answer = request.send().await.map_err(|error| why(&error))?;
-        Ok(answer.status().as_u16())
+        // The last round returns.
+        Err("redirected too often".to_owned())
     }
 }
 
@@ -108,7 +144,7 @@ fn may_call(url: &reqwest::Url, networks: Networks) -> Result<(), &'static str> 
 const NOT_ALLOWED: &str = "its address is not in callbacks.networks";
 
 /// Resolves names to those of their addresses that may be called.
-struct Allowed(Networks);
+struct Allowed(Arc<ArcSwap<Networks>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{NOT_ALLOWED}")]
@@ -116,7 +152,7 @@ struct NotAllowed;
 
 impl Resolve for Allowed {
     fn resolve(&self, name: Name) -> Resolving {
-        let networks = self.0;
+        let networks = **self.0.load();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> =
@@ -172,7 +208,7 @@ mod tests {
     async fn names_resolve_only_to_what_may_be_called() {
         let resolve = async |networks| {
             let name: Name = "localhost".parse().unwrap();
-            Allowed(networks).resolve(name).await.is_ok()
+            Allowed(Arc::new(ArcSwap::from_pointee(networks))).resolve(name).await.is_ok()
         };
         assert!(!resolve(Networks::default()).await);
         assert!(resolve(Networks { loopback: true, ..Networks::default() }).await);

@@ -5,9 +5,10 @@
 pub(crate) mod admin;
 pub(crate) mod balance;
 pub(crate) mod callbacks;
+pub(crate) mod edge;
 mod limits;
+pub(crate) mod listen;
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::config::duration;
 use crate::config::file::admin::AdminFile;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
+use crate::config::file::edge::EdgeFile;
+use crate::config::file::listen::ListenFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -29,7 +32,8 @@ pub(crate) use limits::{JoinFile, LimitsFile};
 /// Everything that can be written; `None` is left out. The environment is read into one, too.
 #[derive(Debug, Default)]
 pub(crate) struct File {
-    pub(crate) listen: Option<Located<Vec<Located<SocketAddr>>>>,
+    pub(crate) listen: Option<Located<Vec<ListenFile>>>,
+    pub(crate) edge: EdgeFile,
     pub(crate) public_url: Option<Located<String>>,
     pub(crate) state_dir: Option<Located<PathBuf>>,
     pub(crate) secrets: Option<Located<Vec<Located<SecretSource>>>>,
@@ -94,8 +98,12 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 16] = [
+const TOP: [&str; 20] = [
     "listen",
+    "trusted_proxies",
+    "client_header",
+    "security_headers",
+    "hsts_days",
     "public_url",
     "state_dir",
     "secrets",
@@ -123,6 +131,7 @@ impl File {
         let mut read = Reader { folder, problems };
         Some(Self {
             listen: top.get("listen").and_then(|node| read.listen(node)),
+            edge: read.edge(&top),
             public_url: top.get("public_url").and_then(|node| read.public_url(node)),
             state_dir: top.get("state_dir").and_then(|node| read.path(node, "state_dir")),
             secrets: top.get("secrets").and_then(|node| read.secrets(node)),
@@ -157,34 +166,6 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn listen(&mut self, node: &Node) -> Option<Located<Vec<Located<SocketAddr>>>> {
-        let example = r#"listen: [{ address: "[::]:3005" }]"#;
-        // A list with mistakes in it is still not left out.
-        let list = node.list("listen", example, self.problems).unwrap_or_default();
-        let value = list.iter().filter_map(|entry| self.listener(entry)).collect();
-        Some(Located { value, place: node.place.clone() })
-    }
-
-    fn listener(&mut self, node: &Node) -> Option<Located<SocketAddr>> {
-        let example = r#"address: "[::]:3005""#;
-        let fields = node.fields("an entry of `listen`", &["address"], self.problems)?;
-        let node = fields.need("address", "this entry of `listen`", example, self.problems)?;
-        let port;
-        let text = if let Value::Number(number) = node.value {
-            // Not an address, but enough to say how to write one.
-            port = number.to_string();
-            &port
-        } else {
-            node.text("address", self.problems)?
-        };
-        let Ok(value) = text.trim().parse() else {
-            let what = "`address` is not an IP address with a port";
-            self.problems.add(&node.place, what, address_like(text));
-            return None;
-        };
-        Some(Located { value, place: node.place.clone() })
-    }
-
     fn public_url(&mut self, node: &Node) -> Option<Located<String>> {
         let text = node.text("public_url", self.problems)?;
         match ApiUrl::parse(text) {
@@ -434,18 +415,4 @@ impl Reader<'_> {
 
 fn origin(url: &ApiUrl) -> String {
     format!("{}://{}", if url.https { "https" } else { "http" }, url.authority())
-}
-
-/// What someone who wrote `text` for an address may have meant.
-fn address_like(text: &str) -> String {
-    let text = text.trim();
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(port) = text.trim_start_matches([':', '*']).parse::<u16>() {
-        format!("\"[::]:{port}\"")
-    } else if let Ok(ip) = bare.parse::<IpAddr>() {
-        format!("\"{}\"", SocketAddr::new(ip, 3005))
-    } else {
-        "\"[::]:3005\" for all addresses of this machine, \"127.0.0.1:3005\" for this machine only"
-            .to_owned()
-    }
 }

@@ -2,8 +2,8 @@
 //! of its fields or by the checks in `config`; no other module reads files or the environment.
 
 pub mod admin;
+pub mod edge;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
 use crate::config::settings::admin::AdminSettings;
+pub use crate::config::settings::edge::{
+    Address, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
+};
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -23,6 +26,10 @@ use crate::hook::sign::Form;
 pub struct Settings {
     /// Where to accept HTTP, at least one, no two addresses the same.
     pub listen: Vec<Listen>,
+    /// Whose word about clients is taken.
+    pub trusted_proxies: TrustedProxies,
+    /// What browsers are told with every answer.
+    pub security_headers: SecurityHeaders,
     /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
     pub public_url: Option<String>,
     /// Where state that outlives a restart may be written.
@@ -53,17 +60,6 @@ pub struct Settings {
     pub grace_period: Duration,
     /// Whether an unreachable server at start is an error, as in the first tinyscale.
     pub strict: bool,
-}
-
-/// An address to accept HTTP on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// The address; port 0 is any free one.
-    pub address: SocketAddr,
-    /// What to use instead on a machine without IPv6; `None` for an address that the operator chose.
-    pub without_ipv6: Option<SocketAddr>,
-    /// Where it was written, for messages: `tinyscale.yaml:2:14`. Empty if nowhere.
-    pub place: String,
 }
 
 /// One server and how its certificate is checked.

@@ -41,6 +41,13 @@ impl Gateway {
                 _ => destroy_hook(callbacks, tenant, &call),
             },
         };
+        // Who is told that a hook is there, or is not any more, can rely on it over a restart.
+        if answer.is_ok()
+            && which != "list"
+            && let Some(store) = self.state.store()
+        {
+            callbacks.hooks.keep(store, &callbacks.outbox.keyring()).await;
+        }
         Some(answer.unwrap_or_else(|fault| Reply::fault(&fault, Format::Xml)))
     }
 
@@ -76,7 +83,7 @@ impl Gateway {
     async fn tell_servers(&self, callbacks: &Callbacks, hook: &Hook, secret: &Secret) -> bool {
         let telling = self.state.servers().into_iter().map(|(server, spec)| async move {
             let keyring = callbacks.outbox.keyring();
-            let url = callbacks.hooks.url(keyring, hook, secret, spec.name.as_str());
+            let url = callbacks.hooks.url(&keyring, hook, secret, spec.name.as_str());
             let usable = self.usable(server).is_some();
             match url.filter(|_| usable) {
                 Some(url) => self.tell_server(server, &hook.create_query(&url)).await,

@@ -17,6 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use crate::bbb::fault::Fault;
 use crate::bbb::reply::Reply;
 use crate::bbb::xml::Answer;
+use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::{Gateway, answer, body, held, learn, panics, request, upstream};
@@ -35,6 +36,28 @@ impl Gateway {
             lives.learn(&self.state.cluster(), errand.tenant, id, before);
         }
     }
+
+    /// Takes a piece of an answer, and leaves in `body` what the client gets now.
+    fn pass_on(&self, body: &mut Option<Bytes>, end: bool, exchange: &mut Exchange) -> Result<()> {
+        let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
+        let mut chunk = body.take();
+        if let Some(unpacker) = &mut exchange.unpacker {
+            let unpacked = unpacker.push(&chunk.unwrap_or_default(), end);
+            chunk = Some(unpacked.map_err(|why| nonsense(why.to_string()))?);
+        }
+        let next = exchange.held.take(chunk, end, exchange.format);
+        let (chunk, last) = match next.map_err(|why| nonsense(why.to_string()))? {
+            held::Next::Wait => return Ok(()),
+            held::Next::Stream(chunk) => (chunk, false),
+            held::Next::Done(chunk, answer) => {
+                self.learn(exchange, answer.as_ref());
+                (chunk, true)
+            }
+        };
+        let chunk = exchange.pack(chunk, last);
+        *body = (last || !chunk.is_empty()).then_some(chunk);
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -45,7 +68,9 @@ impl ProxyHttp for Gateway {
         Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
     }
 
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(Box::new(edge::headers::Careful));
+    }
 
     async fn early_request_filter(
         &self,
@@ -53,6 +78,11 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         session.set_keepalive(Some(KEEPALIVE_S));
+        let client = edge::client::client(session, &self.trusted_proxies);
+        if let Some(lines) = session.downstream_modules_ctx.get_mut::<edge::headers::Lines>() {
+            lines.decide(&self.security_headers, client.scheme);
+        }
+        exchange.client = Some(client);
         // What follows a request is the next one, answered in its turn; without this Pingora gives up the
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);
@@ -84,6 +114,8 @@ impl ProxyHttp for Gateway {
             Outcome::Redirect(location) => answer::redirect(session, &location).await?,
             Outcome::Empty(status) => answer::empty(session, status).await?,
             Outcome::Page(page) => answer::show(session, page).await?,
+            Outcome::Text(status, text) => answer::text(session, status, text).await?,
+            Outcome::Moved(status, to) => answer::moved(session, status, &to).await?,
         }
         if let Some(head) = exchange.unread.take() {
             body::drain(session, &head).await;
@@ -99,7 +131,8 @@ impl ProxyHttp for Gateway {
         let Some(errand) = &mut exchange.errand else {
             return Err(Error::new_in(ErrorType::InternalError));
         };
-        let mut peer = self.next_peer(errand).await?;
+        let call = exchange.label.clone();
+        let mut peer = Box::pin(panics::guarded_step(self.next_peer(errand), call)).await?;
         if errand.has_body {
             // The server is silent for as long as the client takes to send the body.
             peer.options.read_timeout = Some(self.timeouts.create.max(self.timeouts.call));
@@ -114,7 +147,15 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         let Some(errand) = &mut exchange.errand else { return Ok(()) };
-        *request = upstream::write_request(session, errand)?;
+        let client = exchange.client.as_ref();
+        let write = || {
+            let mut written = upstream::write_request(session, errand)?;
+            if let Some(client) = client {
+                edge::forwarded::write(client, &mut written)?;
+            }
+            Ok(written)
+        };
+        *request = panics::guarded(write, &exchange.label)?;
         errand.asked = self.state.now();
         errand.tries += 1;
         if let Create::Claimed(guard) = &mut errand.create {
@@ -154,7 +195,8 @@ impl ProxyHttp for Gateway {
         if answer.status.is_informational() {
             return Ok(());
         }
-        upstream::take_header(session, answer, exchange)
+        let call = exchange.label.clone();
+        panics::guarded(|| upstream::take_header(session, answer, exchange), &call)
     }
 
     async fn response_filter(
@@ -176,23 +218,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
-        let mut chunk = body.take();
-        if let Some(unpacker) = &mut exchange.unpacker {
-            let unpacked = unpacker.push(&chunk.unwrap_or_default(), end);
-            chunk = Some(unpacked.map_err(|why| nonsense(why.to_string()))?);
-        }
-        let next = exchange.held.take(chunk, end, exchange.format);
-        let (chunk, last) = match next.map_err(|why| nonsense(why.to_string()))? {
-            held::Next::Wait => return Ok(None),
-            held::Next::Stream(chunk) => (chunk, false),
-            held::Next::Done(chunk, answer) => {
-                self.learn(exchange, answer.as_ref());
-                (chunk, true)
-            }
-        };
-        let chunk = exchange.pack(chunk, last);
-        *body = (last || !chunk.is_empty()).then_some(chunk);
+        let call = exchange.label.clone();
+        panics::guarded(|| self.pass_on(body, end, exchange), &call)?;
         Ok(None)
     }
 

@@ -1,10 +1,12 @@
 //! All integration tests in one binary: it links once.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod admin;
 mod callbacks;
 mod cases;
 mod clients;
 mod config;
+mod edge;
 mod failures;
 mod harness;
 mod hooks;
@@ -14,6 +16,7 @@ mod meetings;
 mod names;
 mod process;
 mod property;
+mod reload;
 mod tidy;
 mod tls;
 mod wire;

@@ -8,12 +8,23 @@ use crate::config::file::admin::{AdminFile, TokenFile};
 use crate::config::problem::Located;
 use crate::config::secret::SecretSource;
 use crate::config::settings::admin::{AdminSettings, AdminToken};
-use crate::config::settings::{Listen, ServerSettings};
+use crate::config::settings::edge::Redirect;
+use crate::config::settings::{Address, Listen, ServerSettings};
 
 /// As long as a token must be: 20 letters and digits of `openssl rand` cannot be guessed.
 const TOKEN_CHARS_MIN: usize = 20;
 const PORT: u16 = 3006;
+/// For its owner and its group.
+const SOCKET_MODE: u32 = 0o660;
 const GENERATE: &str = "what `openssl rand -hex 24` prints, into a file of its own";
+
+/// Whether only this machine can reach it.
+fn is_local(address: &Address) -> bool {
+    match address {
+        Address::Ip(address) => address.ip().is_loopback(),
+        Address::Unix(_) => true,
+    }
+}
 
 impl Check<'_> {
     pub(super) fn admin(
@@ -23,7 +34,7 @@ impl Check<'_> {
         servers: &[ServerSettings],
     ) -> AdminSettings {
         let Located { value: file, place } = file;
-        let default = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+        let default = Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
         let place = file.address.as_ref().map_or(place, |address| address.place.clone());
         let address = file.address.map_or(default, |address| address.value);
         let mut tokens: Vec<AdminToken> = Vec::new();
@@ -33,11 +44,20 @@ impl Check<'_> {
                 tokens.push(token);
             }
         }
-        if count == 0 && !address.ip().is_loopback() {
+        if count == 0 && !is_local(&address) {
             let what = "`admin` can be reached from other machines and has no `tokens`";
             self.problems.add(&place, what, "`tokens` for it, or the address 127.0.0.1:3006");
         }
-        let listen = Listen { address, without_ipv6: None, place: place.to_string() };
+        let listen = Listen {
+            address,
+            without_ipv6: None,
+            place: place.to_string(),
+            mode: SOCKET_MODE,
+            tls: None,
+            http2: false,
+            proxy_protocol: None,
+            redirect: Redirect::Off,
+        };
         AdminSettings { listen, tokens }
     }
 
@@ -54,7 +74,7 @@ impl Check<'_> {
             let what = "another token has this `name`";
             self.problems.add(&written.name.place, what, "a name of its own for each token");
         }
-        let wrong = if token.expose().len() < TOKEN_CHARS_MIN {
+        let wrong = if token.bytes().len() < TOKEN_CHARS_MIN {
             Some("the token is shorter than 20 characters, and could be guessed")
         } else if secrets.iter().any(|secret| secret.is_same(&token)) {
             Some("the token is a secret of the front ends, who must not administrate")

@@ -1,17 +1,16 @@
 //! `admin` as written.
 
-use std::net::SocketAddr;
-
 use crate::config::document::Node;
-use crate::config::file::{Reader, address_like};
+use crate::config::file::Reader;
 use crate::config::problem::Located;
 use crate::config::secret::SecretSource;
+use crate::config::settings::Address;
 use crate::config::settings::admin::Role;
 
 /// `admin` as written.
 #[derive(Debug)]
 pub(crate) struct AdminFile {
-    pub(crate) address: Option<Located<SocketAddr>>,
+    pub(crate) address: Option<Located<Address>>,
     pub(crate) tokens: Vec<TokenFile>,
 }
 
@@ -33,21 +32,12 @@ const NAME_CHARS_MAX: usize = 64;
 impl Reader<'_> {
     pub(super) fn admin(&mut self, node: &Node) -> Option<AdminFile> {
         let fields = node.fields("`admin`", &ADMIN, self.problems)?;
-        let address = fields.get("address").and_then(|node| self.admin_address(node));
-        let list = fields.get("tokens").and_then(|node| node.list("tokens", EXAMPLE, self.problems));
+        let address = fields.get("address").and_then(|node| self.address(node));
+        let list =
+            fields.get("tokens").and_then(|node| node.list("tokens", EXAMPLE, self.problems));
         let tokens = list.unwrap_or_default();
         let tokens = tokens.iter().filter_map(|node| self.admin_token(node)).collect();
         Some(AdminFile { address, tokens })
-    }
-
-    fn admin_address(&mut self, node: &Node) -> Option<Located<SocketAddr>> {
-        let text = node.text("address", self.problems)?;
-        let Ok(value) = text.trim().parse() else {
-            let what = "`address` is not an IP address with a port";
-            self.problems.add(&node.place, what, address_like(text));
-            return None;
-        };
-        Some(Located { value, place: node.place.clone() })
     }
 
     fn admin_token(&mut self, node: &Node) -> Option<TokenFile> {

@@ -52,3 +52,15 @@ pub struct AdminSettings {
     /// Who may come. Without any, everybody on this machine may look and nobody may change anything.
     pub tokens: Vec<AdminToken>,
 }
+
+impl AdminSettings {
+    /// Whether both say the same, wherever it was written.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |(one, other): (&AdminToken, &AdminToken)| {
+            one.name == other.name && one.role == other.role && one.token.is_same(&other.token)
+        };
+        self.listen.address == other.listen.address
+            && self.tokens.len() == other.tokens.len()
+            && self.tokens.iter().zip(&other.tokens).all(same)
+    }
+}

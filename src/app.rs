@@ -5,12 +5,16 @@ mod callbacks;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
+mod linger;
 pub mod listen;
+mod notify;
 pub mod reload;
 pub mod roll_call;
 pub mod serve;
+pub mod serving;
 mod stop;
 mod trust;
+pub mod upgrade;
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,9 +24,10 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
 use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use pingora_proxy::{HttpProxy, http_proxy};
 use tokio::sync::watch;
 
+use crate::app::linger::Lingering;
 use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
@@ -60,6 +65,9 @@ pub struct App {
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
 }
+
+/// What answers the API's connections.
+pub type Api = Lingering<HttpProxy<Live>>;
 
 /// The servers and how they are called.
 type Fleet = Vec<(ServerId, ServerSettings)>;
@@ -138,7 +146,7 @@ impl App {
     }
 
     /// The service that answers the API, without listeners.
-    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Live>>> {
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<Api>> {
         let callbacks = self.callbacks()?;
         // No reload in between, which this gateway would miss.
         let fleet = self.fleet.lock();
@@ -147,7 +155,8 @@ impl App {
             Gateway::new(&self.settings(), called(&fleet), state, self.client(), addresses)?;
         let live = Live::new(gateway.with_callbacks(callbacks));
         let live = self.live.get_or_init(|| live).clone();
-        Ok(http_proxy_service_with_name(conf, live, "tinyscale"))
+        let api = Lingering::new(http_proxy(conf, live), self.state.clone());
+        Ok(Service::new("tinyscale".to_owned(), api))
     }
 
     /// What runs beside it.

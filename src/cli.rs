@@ -13,7 +13,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::roll_call::RollCall;
-use crate::app::serve::Audience;
+use crate::app::serve::{Audience, Origin};
+use crate::app::upgrade::{Predecessor, Program, TAKE_OVER, Voice};
 use crate::app::{App, limits, serve};
 use crate::config::environment::VARIABLES;
 use crate::config::settings::Settings;
@@ -37,6 +38,9 @@ struct Args {
     /// Do not start while a server cannot be reached
     #[arg(long)]
     strict: bool,
+    /// Take over from the process at the other end of the standard input; only tinyscale itself says so
+    #[arg(long, hide = true)]
+    take_over: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -56,9 +60,13 @@ pub fn run() -> ExitCode {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
-    match obey(&args) {
+    let mut voice = None;
+    match obey(&args, &mut voice) {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
+            if let Some(voice) = voice {
+                Voice::failed(voice, &wrong);
+            }
             say(std::io::stderr(), wrong.trim_end());
             ExitCode::FAILURE
         }
@@ -66,13 +74,15 @@ pub fn run() -> ExitCode {
 }
 
 /// Does what was asked for, or says what is wrong.
-fn obey(args: &Args) -> Result<(), String> {
+fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
     let level = log_level(std::env::var_os(LOG).as_deref())?;
     if let Some(Command::Replay(replay)) = &args.command {
         let summary = replay::run(replay, args.config.as_deref());
         say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
         return Ok(());
     }
+    let program = program();
+    let predecessor = if args.take_over { Some(predecessor(voice)?) } else { None };
     let settings = settings(args)?;
     // Pingora and reqwest must agree on one; Pingora knows only this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -87,7 +97,30 @@ fn obey(args: &Args) -> Result<(), String> {
     log_to_stderr(level);
     log_panics();
     limits::raise_open_files();
-    serve::run(&app, &Terminal).map_err(failed)
+    serve::run(&app, &Terminal, Origin { program, predecessor }).map_err(failed)
+}
+
+fn predecessor(voice: &mut Option<Voice>) -> Result<Predecessor, String> {
+    let why = |why| format!("tinyscale: {TAKE_OVER} is only for tinyscale itself: {why}");
+    let predecessor = Predecessor::greet().map_err(why)?;
+    *voice = Some(predecessor.voice().map_err(why)?);
+    Ok(predecessor)
+}
+
+/// How this process was started. Looked up at the start: later the file may be another one's.
+fn program() -> Program {
+    let mut args = std::env::args_os();
+    let name = PathBuf::from(args.next().unwrap_or_default());
+    let found = if name.components().count() > 1 {
+        // A relative one begins where it was started.
+        std::env::current_dir().ok().map(|folder| folder.join(&name))
+    } else {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let files = std::env::split_paths(&folders).map(|folder| folder.join(&name));
+        files.into_iter().find(|file| file.is_file())
+    };
+    let path = found.or_else(|| std::env::current_exe().ok()).unwrap_or(name);
+    Program { path, args: args.filter(|arg| arg != TAKE_OVER).collect() }
 }
 
 fn settings(args: &Args) -> Result<Settings, String> {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::listen::Bound;
-use crate::app::serve::add_listener;
+use crate::app::serving::add_listener;
 
 /// Something that serves until it is dropped.
 pub struct Running {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{IntoRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use anyhow::{Context, anyhow};
 
@@ -23,6 +23,44 @@ impl Bound {
     /// Binds all addresses, or none.
     pub fn to(addresses: &[Listen]) -> anyhow::Result<Self> {
         Self::with(addresses, TcpListener::bind)
+    }
+
+    /// Takes over the listeners that another process had, each under its address, and binds only what it did not
+    /// have. What is not listened on any more is closed.
+    pub(crate) fn inherit(
+        addresses: &[Listen],
+        inherited: Vec<(String, OwnedFd)>,
+    ) -> anyhow::Result<Self> {
+        let mut had = Vec::new();
+        for (_, fd) in inherited {
+            let listener = TcpListener::from(fd);
+            let address = listener.local_addr().context("what was handed over is no listener")?;
+            had.push((address, listener));
+        }
+        let mut bound = Self::default();
+        let mut missing = Vec::new();
+        for listen in addresses {
+            let wanted = [Some(listen.address), listen.without_ipv6];
+            let is_it = |had: SocketAddr| {
+                let same = |wanted: SocketAddr| {
+                    wanted == had || wanted.port() == 0 && wanted.ip() == had.ip()
+                };
+                wanted.into_iter().flatten().any(same)
+            };
+            match had.iter().position(|(address, _)| is_it(*address)) {
+                Some(at) => {
+                    let (address, listener) = had.remove(at);
+                    listener.set_nonblocking(true).context("cannot use the listener")?;
+                    bound.listeners.insert(address.to_string(), listener);
+                }
+                None => missing.push(listen.clone()),
+            }
+        }
+        for (address, _) in had {
+            log::info!("no longer listening; address={address}");
+        }
+        bound.listeners.append(&mut Self::to(&missing)?.listeners);
+        Ok(bound)
     }
 
     fn with(
@@ -84,6 +122,20 @@ impl Bound {
     /// The addresses as they are, with real ports where port 0 was asked for.
     pub fn addresses(&self) -> impl Iterator<Item = &str> {
         self.listeners.keys().map(String::as_str)
+    }
+
+    /// The listeners, which stay here.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = (&str, BorrowedFd<'_>)> {
+        self.listeners.iter().map(|(address, listener)| (address.as_str(), listener.as_fd()))
+    }
+
+    /// The same listeners once more.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let again = |(address, listener): (&String, &TcpListener)| {
+            Ok((address.clone(), listener.try_clone()?))
+        };
+        let listeners = self.listeners.iter().map(again).collect::<io::Result<_>>()?;
+        Ok(Self { listeners })
     }
 
     /// Hands the listeners over.

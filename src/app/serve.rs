@@ -1,26 +1,15 @@
-//! Runs it as a process: roll call, listeners, signals, Pingora's server.
+//! Runs it as a process: roll call, listeners, signals, and the order in which one process follows another.
 
 use anyhow::{Context, bail};
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::server::configuration::Opt;
-use pingora_core::server::{RunArgs, Server};
-use pingora_core::services::background::background_service;
-use pingora_core::services::listening::Service;
-use pingora_proxy::HttpProxy;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::app::listen::Bound;
 use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
-use crate::app::stop::{Listening, Signals, Stop, Told};
-use crate::gateway::live::Live;
-
-/// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
-/// answer than Pingora's 1460 bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Kept per connection; headers of usual calls fit.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
+use crate::app::serving::{Left, Serving};
+use crate::app::stop::{Asked, Signals, Stop};
+use crate::app::upgrade::{Companion, Heir, Message, Predecessor, Program};
 
 /// What an operator who watches the start is told.
 pub trait Audience {
@@ -30,30 +19,54 @@ pub trait Audience {
     fn listening(&self, addresses: &[String]);
 }
 
+/// How the process came to be, and how the next one can be started.
+pub struct Origin {
+    /// How it was started.
+    pub program: Program,
+    /// What it takes over from, if from anything.
+    pub predecessor: Option<Predecessor>,
+}
+
 /// Asks every server once and serves until a signal ends it. Fails if an address cannot be listened on, if a
 /// server has another secret than configured, or, when `strict`, if one does not answer.
-pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
+pub fn run(app: &App, audience: &dyn Audience, origin: Origin) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start")?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        let Origin { program, predecessor } = origin;
         // Before the servers are asked, because it takes no time and is the more usual mistake.
-        let bound = Bound::to(&app.settings().listen)?;
+        let (bound, companion) = begin(app, predecessor).await?;
+        let companion = companion.map(|companion| companion.accompany(app));
         tokio::select! {
             called = roll_call(app, audience) => called?,
             _ = signals.stop(too_early) => return Ok(()),
         }
-        serve(app, bound, audience, signals).await
+        serve(app, bound, audience, signals, (program, companion)).await
     });
     // A look-up that hangs in the system's resolver must not hold the end up.
     runtime.shutdown_background();
     ended
 }
 
+/// The listeners, new or taken over, and the store.
+async fn begin(
+    app: &App,
+    predecessor: Option<Predecessor>,
+) -> anyhow::Result<(Bound, Option<Companion>)> {
+    let addresses = &app.settings().listen;
+    let Some(predecessor) = predecessor else {
+        let bound = Bound::to(addresses)?;
+        app.open_store().await;
+        return Ok((bound, None));
+    };
+    let (listeners, companion) = predecessor.inherit(app).await?;
+    Ok((Bound::inherit(addresses, listeners)?, Some(companion)))
+}
+
 async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
-    app.open_store().await;
     let calls = app.roll_call().await?;
     audience.roll_call(&calls);
     let wrong: Vec<&str> =
@@ -76,63 +89,60 @@ async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The configuration that is being used was read a moment ago.
+fn too_early(asked: Asked) {
+    log::warn!("{asked} was asked for before the start was over: ignored");
+}
+
 async fn serve(
     app: &App,
     bound: Bound,
     audience: &dyn Audience,
     mut signals: Signals,
+    (program, companion): (Program, Option<mpsc::Sender<Message>>),
 ) -> anyhow::Result<()> {
-    app.trust.prepare();
-    let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
-    server.bootstrap();
-    let mut service = app.gateway(&server.configuration)?;
-    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
-    for address in &addresses {
-        add_listener(&mut service, address);
-    }
-    let (closed, mut closing) = watch::channel(false);
-    server.add_service(Listening { service, bound, closed });
-    server.add_service(background_service("background", app.background()?));
-    let (tell, told) = watch::channel(false);
-    // A thread of its own, because it sleeps through the grace period.
-    let pingora = std::thread::Builder::new().name("pingora".to_owned());
-    pingora
-        .spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Told(told)) }))
-        .context("cannot start a thread")?;
+    let (ask, mut asked) = mpsc::channel(1);
     let reloading = Reloading::start(app)?;
-    audience.listening(&addresses);
-    let stop = tokio::select! {
-        stop = signals.stop(|| reloading.ask()) => stop,
-        // Without listeners the process would be of no use, and nobody would notice.
-        _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
+    let obey = |what| match what {
+        Asked::Reload => reloading.ask(),
+        // Full: one is asked for already.
+        Asked::Upgrade => drop(ask.try_send(())),
     };
-    if stop == Stop::Now {
-        return Ok(());
+    let busy = |what| match what {
+        Asked::Reload => reloading.ask(),
+        Asked::Upgrade => log::warn!("an upgrade is under way already"),
+    };
+    let mut serving = Serving::start(app, &bound)?;
+    if let Some(companion) = companion {
+        // An error means that the old process has ended already.
+        let _ = companion.send(Message::Serving).await;
     }
-    tell.send_replace(true);
-    let in_flight = app.state().in_flight();
-    let finished = async {
-        // An error means that the service has ended, which is what is waited for.
-        let _ = closing.wait_for(|closed| *closed).await;
-        in_flight.none().await;
-    };
-    tokio::select! {
-        () = finished => log::info!("stopped; nothing is left to finish"),
-        () = tokio::time::sleep(app.settings().grace_period) => {
-            log::warn!("stopped; cut_off={} reason=the grace period is over", in_flight.count());
+    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
+    audience.listening(&addresses);
+    let stop = loop {
+        tokio::select! {
+            stop = signals.stop(obey) => break stop,
+            // Without listeners the process would be of no use, and nobody would notice.
+            () = serving.closed() => bail!("the listeners have failed"),
+            Some(()) = asked.recv() => {}
         }
-        () = signals.stop_now() => {}
+        let raised = tokio::select! {
+            stop = signals.stop(busy) => break stop,
+            raised = Heir::raise(app, &program, &bound) => raised,
+        };
+        match raised {
+            Err(why) => log::error!("no upgrade, this process goes on as before: {why:#}"),
+            Ok(heir) => match serving.leave_to(heir, app, &mut signals).await {
+                Left::Well => return Ok(()),
+                Left::Alone => serving = Serving::start(app, &bound)?,
+            },
+        }
+    };
+    // Who comes now is refused.
+    drop(bound);
+    match stop {
+        Stop::Now => {}
+        Stop::Gracefully => serving.finish(app, &mut signals).await,
     }
     Ok(())
-}
-
-/// The configuration that is being used was read a moment ago.
-fn too_early() {
-    log::warn!("a reload was asked for before the start was over: ignored");
-}
-
-/// Adds an address with the buffers and bounds that suit the API.
-pub fn add_listener(gateway: &mut Service<HttpProxy<Live>>, address: &str) {
-    let buffers = L4BufferSettings::default().read(READ_BUFFER_BYTES).write(WRITE_BUFFER_BYTES);
-    gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
 }

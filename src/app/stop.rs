@@ -4,6 +4,7 @@
 //! finish, and it listens to no further signal meanwhile. So it gets its signal from here, and here is also
 //! decided when the process ends: as soon as nothing is in flight.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -12,14 +13,13 @@ use parking_lot::Mutex;
 use pingora_core::server::{Fds, ListenFds, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora_core::services::Service as PingoraService;
 use pingora_core::services::listening::Service;
-use pingora_proxy::HttpProxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::app::Api;
 use crate::app::listen::Bound;
-use crate::gateway::live::Live;
 
-/// What a signal asks for.
+/// How the process is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Open requests may finish.
@@ -28,12 +28,51 @@ pub(crate) enum Stop {
     Now,
 }
 
+/// What a signal asks a process for that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To read the configuration anew.
+    Reload,
+    /// To let a new process take over.
+    Upgrade,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reload => "a reload",
+            Self::Upgrade => "an upgrade",
+        })
+    }
+}
+
+/// What a signal means to a process that has an heir.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// To end at once.
+    Now,
+    /// It is meant for the heir.
+    On(Meant),
+}
+
+/// A signal that an heir gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meant(pub(crate) rustix::process::Signal);
+
+impl Meant {
+    /// Whether the heir ends with it.
+    pub(crate) fn ends(self) -> bool {
+        self.0 == rustix::process::Signal::TERM || self.0 == rustix::process::Signal::QUIT
+    }
+}
+
 /// The signals of this process, from the moment it is made: before, their defaults hold.
 pub(crate) struct Signals {
     term: Signal,
     quit: Signal,
     int: Signal,
     hup: Signal,
+    usr2: Signal,
 }
 
 impl Signals {
@@ -45,11 +84,12 @@ impl Signals {
             quit: on(SignalKind::quit())?,
             int: on(SignalKind::interrupt())?,
             hup: on(SignalKind::hangup())?,
+            usr2: on(SignalKind::user_defined2())?,
         })
     }
 
-    /// Waits for a signal that ends the process; calls `reload` for each that asks for it.
-    pub(crate) async fn stop(&mut self, reload: impl Fn()) -> Stop {
+    /// Waits for a signal that ends the process; calls `obey` for each that asks for something else.
+    pub(crate) async fn stop(&mut self, obey: impl Fn(Asked)) -> Stop {
         loop {
             tokio::select! {
                 _ = self.term.recv() => {
@@ -67,7 +107,11 @@ impl Signals {
                 // Its default would end the process. Many at once are one.
                 _ = self.hup.recv() => {
                     log::info!("reading the configuration anew; signal=HUP");
-                    reload();
+                    obey(Asked::Reload);
+                }
+                _ = self.usr2.recv() => {
+                    log::info!("starting a new process; signal=USR2");
+                    obey(Asked::Upgrade);
                 }
             }
         }
@@ -77,6 +121,19 @@ impl Signals {
     pub(crate) async fn stop_now(&mut self) {
         self.int.recv().await;
         log::info!("stopping at once; signal=INT");
+    }
+
+    /// Waits for a signal to a process that has left everything to another one.
+    pub(crate) async fn passed(&mut self) -> Passed {
+        use rustix::process::Signal;
+        let meant = |signal| Passed::On(Meant(signal));
+        tokio::select! {
+            _ = self.int.recv() => Passed::Now,
+            _ = self.term.recv() => meant(Signal::TERM),
+            _ = self.quit.recv() => meant(Signal::QUIT),
+            _ = self.hup.recv() => meant(Signal::HUP),
+            _ = self.usr2.recv() => meant(Signal::USR2),
+        }
     }
 }
 
@@ -95,7 +152,7 @@ impl ShutdownSignalWatch for Told {
 /// The service that answers the API, on listeners that are bound already. Given only their addresses Pingora
 /// would bind them itself, and not stop if it cannot.
 pub(crate) struct Listening {
-    pub(crate) service: Service<HttpProxy<Live>>,
+    pub(crate) service: Service<Api>,
     pub(crate) bound: Bound,
     /// Turns true when the listeners are closed and no request will come any more.
     pub(crate) closed: watch::Sender<bool>,

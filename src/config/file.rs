@@ -5,6 +5,7 @@
 pub(crate) mod balance;
 pub(crate) mod callbacks;
 mod limits;
+pub(crate) mod process;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
+use crate::config::file::process::ProcessFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -39,6 +41,7 @@ pub(crate) struct File {
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
+    pub(crate) process: ProcessFile,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -91,7 +94,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 15] = [
+const TOP: [&str; 16] = [
     "listen",
     "public_url",
     "state_dir",
@@ -104,6 +107,7 @@ const TOP: [&str; 15] = [
     "join",
     "callbacks",
     "hooks",
+    "process",
     "threads",
     "grace_period",
     "strict",
@@ -130,6 +134,7 @@ impl File {
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
             hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
+            process: top.get("process").map(|node| read.process(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")

@@ -52,7 +52,8 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        session.set_keepalive(Some(KEEPALIVE_S));
+        let leaving = self.state.connections().are_leaving();
+        session.set_keepalive((!leaving).then_some(KEEPALIVE_S));
         // What follows a request is the next one, answered in its turn; without this Pingora gives up the
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);

@@ -38,7 +38,7 @@ use crate::callback;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::server::ServerId;
-use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts};
+use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts, TrustedProxies};
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::callbacks::Callbacks;
@@ -61,6 +61,7 @@ pub struct Gateway {
     peers: Peers,
     timeouts: Timeouts,
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     room: Room,
     /// If joins are to be healed.
     former_lives: Option<Arc<FormerLives>>,
@@ -83,6 +84,7 @@ impl Gateway {
             peers: Peers::new(servers, addresses, settings.timeouts)?,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            trusted_proxies: settings.trusted_proxies.clone(),
             room: Room::of(
                 PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
             ),

@@ -2,12 +2,13 @@
 //! server; tests start the same parts on listeners of their own.
 
 mod callbacks;
+pub mod control;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
 mod linger;
 pub mod listen;
-mod notify;
+pub mod notify;
 pub mod reload;
 pub mod roll_call;
 pub mod serve;
@@ -28,6 +29,7 @@ use pingora_proxy::{HttpProxy, http_proxy};
 use tokio::sync::watch;
 
 use crate::app::linger::Lingering;
+use crate::app::notify::Systemd;
 use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
@@ -64,6 +66,7 @@ pub struct App {
     /// Once something serves.
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
+    systemd: Arc<OnceLock<Arc<Systemd>>>,
 }
 
 /// What answers the API's connections.
@@ -112,12 +115,22 @@ impl App {
             trust: Arc::new(trust),
             live: Arc::default(),
             reloads: Arc::default(),
+            systemd: Arc::default(),
         })
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// Who is told how the process is doing. The first one counts.
+    pub fn tell(&self, systemd: Systemd) {
+        let _ = self.systemd.set(Arc::new(systemd));
+    }
+
+    fn systemd(&self) -> Arc<Systemd> {
+        self.systemd.get_or_init(Arc::default).clone()
     }
 
     /// What its services share.

@@ -12,10 +12,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::app::notify::Systemd;
 use crate::app::roll_call::RollCall;
 use crate::app::serve::{Audience, Origin};
 use crate::app::upgrade::{Predecessor, Program, TAKE_OVER, Voice};
-use crate::app::{App, limits, serve};
+use crate::app::{App, control, limits, serve};
 use crate::config::environment::VARIABLES;
 use crate::config::settings::Settings;
 use crate::config::{self, Source};
@@ -47,11 +48,26 @@ struct Args {
 
 #[derive(Debug, Clone, Subcommand)]
 enum Command {
+    /// Take a changed configuration, whole or not at all; no connection is touched
+    Reload(Found),
+    /// Let a new process take over: a new version of the program, or settings that a reload cannot change
+    Upgrade(Found),
     /// Only check the configuration, like -t
     Check,
     /// Place the meetings of a trace as in production, in virtual time and without any server
     Replay(replay::Args),
 }
+
+/// How a running process is found.
+#[derive(Debug, Clone, clap::Args)]
+struct Found {
+    /// Its `process.run_dir` [default: as configured, else /run/tinyscale]
+    #[arg(long, value_name = "FOLDER")]
+    run_dir: Option<PathBuf>,
+}
+
+/// Where a service finds its process unless it is configured otherwise.
+const RUN_DIR: &str = "/run/tinyscale";
 
 /// Runs the program with the process's arguments and environment.
 pub fn run() -> ExitCode {
@@ -81,6 +97,16 @@ fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
         say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
         return Ok(());
     }
+    let asked = match &args.command {
+        Some(Command::Reload(found)) => Some(("reload", found)),
+        Some(Command::Upgrade(found)) => Some(("upgrade", found)),
+        Some(Command::Replay(_) | Command::Check) | None => None,
+    };
+    if let Some((what, found)) = asked {
+        let answer = control::ask(&run_dir(args, found), what)?;
+        say(std::io::stdout(), answer.trim_end());
+        return Ok(());
+    }
     let program = program();
     let predecessor = if args.take_over { Some(predecessor(voice)?) } else { None };
     let settings = settings(args)?;
@@ -88,6 +114,10 @@ fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |error: anyhow::Error| format!("tinyscale: {error:#}");
     let app = App::new(settings).map_err(failed)?;
+    app.tell(Systemd::of(
+        std::env::var_os("NOTIFY_SOCKET").as_deref(),
+        std::env::var("WATCHDOG_USEC").ok().as_deref(),
+    ));
     let again = args.clone();
     app.read_from(Box::new(move || self::settings(&again)));
     if args.test || matches!(args.command, Some(Command::Check)) {
@@ -105,6 +135,14 @@ fn predecessor(voice: &mut Option<Voice>) -> Result<Predecessor, String> {
     let predecessor = Predecessor::greet().map_err(why)?;
     *voice = Some(predecessor.voice().map_err(why)?);
     Ok(predecessor)
+}
+
+fn run_dir(args: &Args, found: &Found) -> PathBuf {
+    let env = |name: &str| std::env::var(name).ok();
+    let directory = std::env::current_dir().unwrap_or_default();
+    let source = Source { yaml: args.config.as_deref(), directory: &directory, env: &env };
+    let found = found.run_dir.clone().or_else(|| config::run_dir(&source));
+    found.unwrap_or_else(|| PathBuf::from(RUN_DIR))
 }
 
 /// How this process was started. Looked up at the start: later the file may be another one's.

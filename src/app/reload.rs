@@ -6,6 +6,7 @@
 
 mod changes;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -63,6 +64,7 @@ impl App {
     pub fn reload(&self) -> Reload {
         // One at a time; the next one reads what is written then.
         let reader = self.reloads.reader.lock();
+        self.systemd().reloading();
         let outcome = match &*reader {
             None => Err("there is nowhere to read it from".to_owned()),
             Some(read) => read()
@@ -79,6 +81,10 @@ impl App {
                 }
             }
         }
+        self.systemd().reloaded(match &outcome {
+            Ok(_) => "serving with the configuration as it is written",
+            Err(_) => "serving; the new configuration was not taken, see the log",
+        });
         let reload = Reload { at_unix_s: clock::unix_s(), outcome };
         *self.reloads.last.lock() = Some(reload.clone());
         reload
@@ -216,6 +222,18 @@ impl Plan {
     fn all(&self) -> impl Iterator<Item = (ServerId, ServerSettings)> {
         let stay = self.stay.iter().map(|((id, _), after)| (*id, after.clone()));
         stay.chain(self.come.iter().cloned()).chain(self.go.iter().cloned())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.changed.is_empty() {
+            writeln!(f, "nothing has changed")?;
+        }
+        for line in self.changed.iter().chain(&self.later).chain(&self.warnings) {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,15 +1,20 @@
 //! Runs it as a process: roll call, listeners, signals, and the order in which one process follows another.
 
 use anyhow::{Context, bail};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::app::App;
+use crate::app::control::{Control, Outcome};
 use crate::app::listen::Bound;
 use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
 use crate::app::serving::{Left, Serving};
 use crate::app::stop::{Asked, Signals, Stop};
 use crate::app::upgrade::{Companion, Heir, Message, Predecessor, Program};
+
+const NO_UPGRADE: &str = "no upgrade, this process goes on as before";
+
+const UNDER_WAY: &str = "an upgrade is under way already";
 
 /// What an operator who watches the start is told.
 pub trait Audience {
@@ -94,6 +99,11 @@ fn too_early(asked: Asked) {
     log::warn!("{asked} was asked for before the start was over: ignored");
 }
 
+fn tell(whom: Option<oneshot::Sender<Outcome>>, outcome: Outcome) {
+    // An error means that nobody waits any more.
+    let _ = whom.map(|whom| whom.send(outcome));
+}
+
 async fn serve(
     app: &App,
     bound: Bound,
@@ -101,43 +111,58 @@ async fn serve(
     mut signals: Signals,
     (program, companion): (Program, Option<mpsc::Sender<Message>>),
 ) -> anyhow::Result<()> {
-    let (ask, mut asked) = mpsc::channel(1);
+    let (ask, mut asked) = mpsc::channel::<Option<oneshot::Sender<Outcome>>>(1);
+    let takes_over = companion.is_some();
     let reloading = Reloading::start(app)?;
     let obey = |what| match what {
         Asked::Reload => reloading.ask(),
         // Full: one is asked for already.
-        Asked::Upgrade => drop(ask.try_send(())),
+        Asked::Upgrade => drop(ask.try_send(None)),
     };
     let busy = |what| match what {
         Asked::Reload => reloading.ask(),
-        Asked::Upgrade => log::warn!("an upgrade is under way already"),
+        Asked::Upgrade => log::warn!("{UNDER_WAY}"),
     };
     let mut serving = Serving::start(app, &bound)?;
+    let mut control = Control::open(app, &ask, takes_over)?;
     if let Some(companion) = companion {
         // An error means that the old process has ended already.
         let _ = companion.send(Message::Serving).await;
     }
     let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
     audience.listening(&addresses);
-    let stop = loop {
-        tokio::select! {
+    app.systemd().ready(&addresses);
+    tokio::spawn(app.systemd().watch(app.state().clone()));
+    let stop = 'serving: loop {
+        let wants_to_know = tokio::select! {
             stop = signals.stop(obey) => break stop,
             // Without listeners the process would be of no use, and nobody would notice.
             () = serving.closed() => bail!("the listeners have failed"),
-            Some(()) = asked.recv() => {}
-        }
-        let raised = tokio::select! {
-            stop = signals.stop(busy) => break stop,
-            raised = Heir::raise(app, &program, &bound) => raised,
+            Some(asked) = asked.recv() => asked,
         };
+        let mut raising = Box::pin(Heir::raise(app, &program, &bound));
+        let raised = loop {
+            tokio::select! {
+                stop = signals.stop(busy) => break 'serving stop,
+                raised = &mut raising => break raised,
+                Some(other) = asked.recv() => tell(other, Err(UNDER_WAY.to_owned())),
+            }
+        };
+        drop(raising);
+        let outcome = raised.as_ref().map(Heir::pid);
+        tell(wants_to_know, outcome.map_err(|why| format!("{NO_UPGRADE}: {why:#}")));
         match raised {
-            Err(why) => log::error!("no upgrade, this process goes on as before: {why:#}"),
+            Err(why) => log::error!("{NO_UPGRADE}: {why:#}"),
             Ok(heir) => match serving.leave_to(heir, app, &mut signals).await {
                 Left::Well => return Ok(()),
-                Left::Alone => serving = Serving::start(app, &bound)?,
+                Left::Alone => {
+                    serving = Serving::start(app, &bound)?;
+                    control = Control::open(app, &ask, true)?;
+                }
             },
         }
     };
+    drop(control);
     // Who comes now is refused.
     drop(bound);
     match stop {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::app::listen::Bound;
 use crate::app::stop::{Listening, Passed, Signals, Told};
 use crate::app::upgrade::Heir;
-use crate::app::{Api, App, notify};
+use crate::app::{Api, App};
 
 /// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
 /// answer than Pingora's 1460 bytes.
@@ -68,6 +68,7 @@ impl Serving {
 
     /// Accepts nothing more and resolves when all is finished, or the grace period is over.
     pub(crate) async fn finish(mut self, app: &App, signals: &mut Signals) {
+        app.systemd().stopping();
         self.tell.send_replace(true);
         let grace = app.settings().grace_period;
         tokio::select! {
@@ -115,7 +116,7 @@ impl Serving {
             }
         };
         if left == Left::Well {
-            notify::main_process_is(heir.pid());
+            app.systemd().main_process_is(heir.pid());
         } else {
             log::error!("the new process is gone: this one accepts connections again");
             connections.leave(false);

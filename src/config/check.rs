@@ -19,8 +19,8 @@ use crate::config::file::{
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, CallbackSettings, HookSettings, Limits, Listen, ProbeSettings, ProcessSettings, ServerSettings,
-    Settings, Timeouts, TlsCheck,
+    BalanceSettings, CallbackSettings, HookSettings, Limits, Listen, ProbeSettings,
+    ProcessSettings, ServerSettings, Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 

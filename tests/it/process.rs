@@ -42,9 +42,9 @@ pub(crate) struct Process {
 
 /// What is left of one that has ended.
 pub(crate) struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Operator {
@@ -178,11 +178,6 @@ impl Process {
         self.child.id()
     }
 
-    /// Whether it, or another process that it started, may still say something.
-    pub(crate) fn is_heard(&self) -> bool {
-        self.reading.iter().any(|reading| !reading.is_finished())
-    }
-
     /// Waits for the end of this process; others that it started may go on.
     pub(crate) async fn leave(&mut self) -> Option<i32> {
         let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
@@ -258,7 +253,7 @@ pub(crate) fn send(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
-fn url(address: SocketAddr, call: &str, query: &str) -> String {
+pub(crate) fn url(address: SocketAddr, call: &str, query: &str) -> String {
     let query = checksum::sign(call, query, Algorithm::Sha256, &Secret::new(FRONT).unwrap());
     format!("http://{address}/bigbluebutton/api/{call}?{query}")
 }

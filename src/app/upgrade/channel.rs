@@ -32,12 +32,7 @@ pub(crate) fn receive(from: &UnixStream) -> io::Result<Vec<OwnedFd>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTENERS_MAX))];
     let mut rights = RecvAncillaryBuffer::new(&mut space);
     let mut mark = [0];
-    recvmsg(
-        from.as_fd(),
-        &mut [IoSliceMut::new(&mut mark)],
-        &mut rights,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
+    recvmsg(from.as_fd(), &mut [IoSliceMut::new(&mut mark)], &mut rights, RecvFlags::CMSG_CLOEXEC)?;
     if mark != [MARK] {
         return Err(io::Error::other("the other process said something else"));
     }

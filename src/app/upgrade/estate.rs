@@ -69,9 +69,13 @@ impl App {
                 }
             }
             Message::List { server, body } => {
-                if let (Some(server), Ok(seen)) = (server_of(&server), meetings::read(body.as_bytes()))
+                if let (Some(server), Ok(seen)) =
+                    (server_of(&server), meetings::read(body.as_bytes()))
                 {
-                    state.keep_list(server, MeetingList { body: body.into(), meetings: seen.into() });
+                    state.keep_list(
+                        server,
+                        MeetingList { body: body.into(), meetings: seen.into() },
+                    );
                 }
             }
             Message::Hello { .. }

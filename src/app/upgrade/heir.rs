@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, anyhow, bail};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::WriteHalf;
 use tokio::sync::{mpsc, watch};
 
 use crate::app::App;
@@ -98,13 +98,11 @@ impl Shared {
 impl Heir {
     /// Starts `program` and waits until it serves, at most for `upgrade_deadline`. If this fails, or is given up, the new
     /// process is ended and nothing has changed.
-    pub(crate) async fn raise(
-        app: &App,
-        program: &Program,
-        bound: &Bound,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn raise(app: &App, program: &Program, bound: &Bound) -> anyhow::Result<Self> {
         if app.state().has_sibling() {
-            bail!("the process before this one has not ended yet; it takes at most its `grace_period`");
+            bail!(
+                "the process before this one has not ended yet; it takes at most its `grace_period`"
+            );
         }
         let patience = app.settings().process.upgrade_deadline;
         let (shared, notes) = Shared::begin(app).await?;
@@ -184,19 +182,20 @@ fn talk(
     mut notes: mpsc::Receiver<Note>,
 ) -> anyhow::Result<watch::Receiver<Word>> {
     socket.set_nonblocking(true).context("no socket")?;
-    let (read, mut writer) =
-        tokio::net::UnixStream::from_std(socket).context("no socket")?.into_split();
+    let socket = tokio::net::UnixStream::from_std(socket).context("no socket")?;
+    let (read, mut writer) = tokio::io::split(socket);
     let estate = estate::of(app.state());
-    let writing = async move |writer: &mut OwnedWriteHalf| -> std::io::Result<()> {
-        message::write(writer, &hello).await?;
-        for message in estate {
-            message::write(writer, &message).await?;
-        }
-        while let Some(note) = notes.recv().await {
-            message::write(writer, &Message::of(note)).await?;
-        }
-        Ok(())
-    };
+    let writing =
+        async move |writer: &mut WriteHalf<tokio::net::UnixStream>| -> std::io::Result<()> {
+            message::write(writer, &hello).await?;
+            for message in estate {
+                message::write(writer, &message).await?;
+            }
+            while let Some(note) = notes.recv().await {
+                message::write(writer, &Message::of(note)).await?;
+            }
+            Ok(())
+        };
     tokio::spawn(async move {
         // It is gone, as the reader finds out.
         let _ = writing(&mut writer).await;
@@ -206,18 +205,12 @@ fn talk(
     tokio::spawn(async move {
         let mut reader = Reader::new(read);
         while let Ok(message) = reader.next().await {
-            match message {
-                Message::Serving => {
-                    say.send_replace(Word::Serving);
-                }
-                Message::Failed(why) => {
-                    say.send_replace(Word::Failed(why));
-                }
-                other => {
-                    if let Some(note) = other.into_note() {
-                        state.hear(note);
-                    }
-                }
+            if message == Message::Serving {
+                say.send_replace(Word::Serving);
+            } else if let Message::Failed(why) = message {
+                say.send_replace(Word::Failed(why));
+            } else if let Some(note) = message.into_note() {
+                state.hear(note);
             }
         }
         say.send_if_modified(|word| {

@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf};
+use tokio::net::UnixStream;
 
 use crate::bbb::id::{InternalId, MeetingId, TenantId};
 use crate::cluster::claim::Made;
@@ -96,10 +96,10 @@ impl Message {
 }
 
 /// Reads lines.
-pub(crate) struct Reader(BufReader<OwnedReadHalf>);
+pub(crate) struct Reader(BufReader<ReadHalf<UnixStream>>);
 
 impl Reader {
-    pub(crate) fn new(half: OwnedReadHalf) -> Self {
+    pub(crate) fn new(half: ReadHalf<UnixStream>) -> Self {
         Self(BufReader::new(half))
     }
 
@@ -115,7 +115,7 @@ impl Reader {
 }
 
 /// Writes one line.
-pub(crate) async fn write(to: &mut OwnedWriteHalf, message: &Message) -> io::Result<()> {
+pub(crate) async fn write(to: &mut WriteHalf<UnixStream>, message: &Message) -> io::Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     to.write_all(&line).await

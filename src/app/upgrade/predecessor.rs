@@ -6,12 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::io::WriteHalf;
 use tokio::sync::mpsc;
 
 use crate::app::App;
-use crate::app::upgrade::message::{self, Message, Reader};
 use crate::app::upgrade::channel;
+use crate::app::upgrade::message::{self, Message, Reader};
 use crate::state::sibling::Sibling;
 
 /// The old process, with what it hands over.
@@ -23,7 +23,7 @@ pub struct Predecessor {
 /// The old process, after it has handed everything over.
 pub(crate) struct Companion {
     reader: Reader,
-    writer: OwnedWriteHalf,
+    writer: WriteHalf<tokio::net::UnixStream>,
     /// A store that is of use only as long as there are two processes.
     store: Option<PathBuf>,
 }
@@ -63,7 +63,9 @@ impl Predecessor {
     ) -> anyhow::Result<(Vec<(String, OwnedFd)>, Companion)> {
         let gone = "the old process is gone";
         self.socket.set_nonblocking(true).context(gone)?;
-        let (read, writer) = tokio::net::UnixStream::from_std(self.socket).context(gone)?.into_split();
+        let socket = tokio::net::UnixStream::from_std(self.socket).context(gone)?;
+        // Not `into_split`, whose end would silence the voice.
+        let (read, writer) = tokio::io::split(socket);
         let mut reader = Reader::new(read);
         let Message::Hello { listeners, store } = reader.next().await.context(gone)? else {
             bail!("the old process said something else than expected");
@@ -73,10 +75,11 @@ impl Predecessor {
             Some(_) | None => app.open_store().await,
         }
         loop {
-            match reader.next().await.context(gone)? {
-                Message::Known => break,
-                known => app.inherit(known),
+            let known = reader.next().await.context(gone)?;
+            if known == Message::Known {
+                break;
             }
+            app.inherit(known);
         }
         let named = listeners.into_iter().zip(self.listeners).collect();
         Ok((named, Companion { reader, writer, store }))

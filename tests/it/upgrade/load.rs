@@ -143,9 +143,13 @@ async fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<RawAnswer, String
         stream.write_all(request).await.map_err(|why| format!("not sent: {why}"))?;
         let mut bytes = Vec::new();
         loop {
-            let count = stream.read_buf(&mut bytes).await.map_err(|why| format!("broken: {why}"))?;
-            let is_whole = RawAnswer::first_of(&bytes)
-                .filter(|(answer, _)| count == 0 || answer.header("transfer-encoding") == "chunked" || !answer.header("content-length").is_empty());
+            let count =
+                stream.read_buf(&mut bytes).await.map_err(|why| format!("broken: {why}"))?;
+            let is_whole = RawAnswer::first_of(&bytes).filter(|(answer, _)| {
+                count == 0
+                    || answer.header("transfer-encoding") == "chunked"
+                    || !answer.header("content-length").is_empty()
+            });
             match is_whole {
                 Some((answer, _)) => return Ok(answer),
                 None if count == 0 => return Err(format!("cut off after {} bytes", bytes.len())),

@@ -7,7 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Where cargo builds, whoever decides that: CARGO_TARGET_DIR, a cargo configuration, or the default.
 TARGET = $(shell cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: build run test format lint unit demo deny bench fuzz
+.PHONY: build run test format lint unit demo deny bench fuzz upgrades
 
 # The programs, in target/release: tinyscale, and bbb-sim, the simulated server.
 build:
@@ -52,6 +52,11 @@ deny:
 # CPU time per request beside nginx; benches/README.md.
 bench: build
 	scripts/bench
+
+# Upgrades and reloads under load, many rounds; `make unit` does two of each. Shows the figures.
+ROUNDS ?= 20
+upgrades:
+	ROUNDS=$(ROUNDS) cargo test --locked --test it -- --nocapture --test-threads 1 upgrade::
 
 # Needs cargo-fuzz. SECONDS_EACH chooses how long.
 SECONDS_EACH ?= 60

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app::notify::Systemd;
+use crate::app::reload::Watched;
 use crate::app::roll_call::RollCall;
 use crate::app::serve::{Audience, Origin};
 use crate::app::upgrade::{Predecessor, Program, TAKE_OVER, Voice};
@@ -36,6 +37,9 @@ struct Args {
     /// Only check the configuration: says ok, or all that is wrong
     #[arg(short, long)]
     test: bool,
+    /// With -t: also ask every server, as at a start
+    #[arg(long, global = true)]
+    online: bool,
     /// Do not start while a server cannot be reached
     #[arg(long)]
     strict: bool,
@@ -65,6 +69,9 @@ struct Found {
     #[arg(long, value_name = "FOLDER")]
     run_dir: Option<PathBuf>,
 }
+
+/// What says most without a configuration file.
+const SERVERS: &str = "servers.json";
 
 /// Where a service finds its process unless it is configured otherwise.
 const RUN_DIR: &str = "/run/tinyscale";
@@ -109,6 +116,7 @@ fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
     }
     let program = program();
     let predecessor = if args.take_over { Some(predecessor(voice)?) } else { None };
+    let file = Watched::now(args.config.clone().unwrap_or_else(|| PathBuf::from(SERVERS)));
     let settings = settings(args)?;
     // Pingora and reqwest must agree on one; Pingora knows only this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -119,8 +127,11 @@ fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
         std::env::var("WATCHDOG_USEC").ok().as_deref(),
     ));
     let again = args.clone();
-    app.read_from(Box::new(move || self::settings(&again)));
+    app.read_from(Box::new(move || self::settings(&again)), Some(file));
     if args.test || matches!(args.command, Some(Command::Check)) {
+        if args.online {
+            online(&app)?;
+        }
         say(std::io::stdout(), "ok");
         return Ok(());
     }
@@ -143,6 +154,23 @@ fn run_dir(args: &Args, found: &Found) -> PathBuf {
     let source = Source { yaml: args.config.as_deref(), directory: &directory, env: &env };
     let found = found.run_dir.clone().or_else(|| config::run_dir(&source));
     found.unwrap_or_else(|| PathBuf::from(RUN_DIR))
+}
+
+/// Asks every server and shows what they say; fails unless all answer as they should.
+fn online(app: &App) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| format!("tinyscale: cannot start: {why}"))?;
+    let calls = runtime.block_on(app.roll_call()).map_err(|why| format!("tinyscale: {why:#}"))?;
+    // A look-up that hangs in the system's resolver must not hold the end up.
+    runtime.shutdown_background();
+    say(std::io::stdout(), calls.to_string().trim_end());
+    match calls.0.iter().filter(|row| row.meetings.is_err()).count() {
+        0 => Ok(()),
+        bad => Err(format!(
+            "tinyscale: {bad} of {} servers do not answer as they should",
+            calls.0.len()
+        )),
+    }
 }
 
 /// How this process was started. Looked up at the start: later the file may be another one's.

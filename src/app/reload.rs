@@ -5,6 +5,9 @@
 //! One that is no longer configured goes when its meetings have ended.
 
 mod changes;
+mod on_change;
+
+pub use on_change::Watched;
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,13 +48,16 @@ pub struct Reload {
 #[derive(Default)]
 pub(crate) struct Reloads {
     reader: Mutex<Option<Reader>>,
+    /// What is looked at for changes.
+    file: Mutex<Option<Watched>>,
     last: Mutex<Option<Reload>>,
 }
 
 impl App {
-    /// Names where [`Self::reload`] reads the configuration.
-    pub fn read_from(&self, reader: Reader) {
+    /// Names where [`Self::reload`] reads the configuration, and the file that tells that it has changed.
+    pub fn read_from(&self, reader: Reader, file: Option<Watched>) {
         *self.reloads.reader.lock() = Some(reader);
+        *self.reloads.file.lock() = file;
     }
 
     /// The last reload, if there was one.
@@ -185,6 +191,7 @@ impl App {
 
 /// Reloads on a thread of its own, so that signals and requests go on. Whoever asks while one is under way gets
 /// another one after it; whoever asks more often gets no more than that.
+#[derive(Clone)]
 pub(crate) struct Reloading(SyncSender<()>);
 
 impl Reloading {

@@ -114,6 +114,7 @@ async fn serve(
     let (ask, mut asked) = mpsc::channel::<Option<oneshot::Sender<Outcome>>>(1);
     let takes_over = companion.is_some();
     let reloading = Reloading::start(app)?;
+    tokio::spawn(reloading.clone().on_change(app.clone()));
     let obey = |what| match what {
         Asked::Reload => reloading.ask(),
         // Full: one is asked for already.

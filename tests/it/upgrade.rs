@@ -2,6 +2,7 @@
 //! made twice. With real processes, and with new ones that do not come up.
 
 mod load;
+mod reloads;
 mod trouble;
 
 use std::os::unix::fs::PermissionsExt;

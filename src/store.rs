@@ -1,9 +1,11 @@
 //! What BBB cannot tell, kept in one SQLite file under `state_dir`: which server a new meeting was claimed on,
-//! and what operators set. The only module that knows SQL.
+//! what operators set, and hooks. The only module that knows SQL.
 //!
 //! Nobody depends on it to serve: deleting the file loses no running meeting (design rule 3), and a file that
 //! cannot be written, is locked, full or corrupt is reported and left alone while everything goes on from
 //! memory. Meeting IDs are kept as hashes only.
+
+pub mod hooks;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +26,8 @@ const BUSY: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Each step brings a store from one version to the next. Plain types only, so that PostgreSQL takes the same.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE claims (
         meeting TEXT PRIMARY KEY,
         server TEXT NOT NULL,
@@ -34,7 +37,17 @@ const STEPS: [&str; 1] = ["
         claimed_s BIGINT NOT NULL
     );
     CREATE TABLE modes (server TEXT PRIMARY KEY, mode TEXT NOT NULL);
-"];
+",
+    "
+    CREATE TABLE hooks (
+        tenant BIGINT NOT NULL,
+        hook TEXT NOT NULL,
+        sealed TEXT,
+        changed_s BIGINT NOT NULL,
+        PRIMARY KEY (tenant, hook)
+    );
+",
+];
 
 /// The store, or what is left of it.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! What outlives a restart, read before anything else: claims of meetings, and what operators set.
+//! What outlives a restart, read before anything else: claims of meetings, what
+//! operators set, and hooks.
 
 use std::path::Path;
 
@@ -27,6 +28,9 @@ impl App {
             if let Some(server) = self.state.server_of(&name) {
                 self.state.cluster().set_mode(server, mode);
             }
+        }
+        if let (Some(hooks), Some(outbox)) = (&self.hooks, &self.outbox) {
+            hooks.recall(&store, &outbox.keyring()).await;
         }
         let claims = store.claims().await;
         let known = claims.iter().filter_map(|claim| {

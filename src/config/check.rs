@@ -71,7 +71,7 @@ pub(crate) fn check(
         probe,
         timeouts,
         limits,
-        heal_create_time: heal.unwrap_or(false),
+        heal_create_time: heal.unwrap_or(true),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,
         process,

@@ -156,7 +156,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "TINYSCALE_JOIN_HEAL_CREATE_TIME",
         "join.heal_create_time",
-        "false",
+        "true",
         "let joins with the createTime of a lost meeting into its successor",
     ),
     variable(

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
+use pingora_core::{Error, ErrorType, Result};
 
 /// The future panicked. What it said is left to the panic hook: it may hold parts of the request.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,8 +11,27 @@ pub(crate) struct Caught;
 
 /// `handling`, or that it panicked. What it had borrowed is as it was at that moment, so the caller gives the
 /// request up.
-pub(crate) async fn caught<T>(handling: impl Future<Output = T>) -> Result<T, Caught> {
+pub(crate) async fn caught<T>(handling: impl Future<Output = T>) -> std::result::Result<T, Caught> {
     AssertUnwindSafe(handling).catch_unwind().await.map_err(|_| Caught)
+}
+
+/// What `step` of Pingora's order of events gives, or an error that ends its request. Pingora itself would drop
+/// the connection, and the client would have nothing.
+pub(crate) fn guarded<T>(step: impl FnOnce() -> Result<T>, call: &str) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| ended(call))
+}
+
+/// The same of a step that waits.
+pub(crate) async fn guarded_step<T>(
+    step: impl Future<Output = Result<T>>,
+    call: String,
+) -> Result<T> {
+    caught(step).await.unwrap_or_else(|Caught| ended(&call))
+}
+
+fn ended<T>(call: &str) -> Result<T> {
+    log::error!("a request ended in a panic; call={call}");
+    Err(Error::new_in(ErrorType::InternalError))
 }
 
 #[cfg(test)]
@@ -26,5 +46,15 @@ mod tests {
             panic!("of which nobody may learn")
         };
         assert_eq!(caught::<()>(panicking).await, Err(Caught));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_later_step_is_an_error_of_ours() {
+        assert_eq!(guarded(|| Ok(1), "create").unwrap(), 1);
+        let error = guarded::<()>(|| panic!("of which nobody may learn"), "create").unwrap_err();
+        assert_eq!(error.etype(), &ErrorType::InternalError);
+        let waiting = async { panic!("of which nobody may learn") };
+        let error = guarded_step::<()>(waiting, "create".to_owned()).await.unwrap_err();
+        assert_eq!(error.etype(), &ErrorType::InternalError);
     }
 }

@@ -36,6 +36,28 @@ impl Gateway {
             lives.learn(&self.state.cluster(), errand.tenant, id, before);
         }
     }
+
+    /// Takes a piece of an answer, and leaves in `body` what the client gets now.
+    fn pass_on(&self, body: &mut Option<Bytes>, end: bool, exchange: &mut Exchange) -> Result<()> {
+        let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
+        let mut chunk = body.take();
+        if let Some(unpacker) = &mut exchange.unpacker {
+            let unpacked = unpacker.push(&chunk.unwrap_or_default(), end);
+            chunk = Some(unpacked.map_err(|why| nonsense(why.to_string()))?);
+        }
+        let next = exchange.held.take(chunk, end, exchange.format);
+        let (chunk, last) = match next.map_err(|why| nonsense(why.to_string()))? {
+            held::Next::Wait => return Ok(()),
+            held::Next::Stream(chunk) => (chunk, false),
+            held::Next::Done(chunk, answer) => {
+                self.learn(exchange, answer.as_ref());
+                (chunk, true)
+            }
+        };
+        let chunk = exchange.pack(chunk, last);
+        *body = (last || !chunk.is_empty()).then_some(chunk);
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -102,7 +124,8 @@ impl ProxyHttp for Gateway {
         let Some(errand) = &mut exchange.errand else {
             return Err(Error::new_in(ErrorType::InternalError));
         };
-        let mut peer = self.next_peer(errand).await?;
+        let call = exchange.label.clone();
+        let mut peer = Box::pin(panics::guarded_step(self.next_peer(errand), call)).await?;
         if errand.has_body {
             // The server is silent for as long as the client takes to send the body.
             peer.options.read_timeout = Some(self.timeouts.create.max(self.timeouts.call));
@@ -117,10 +140,15 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         let Some(errand) = &mut exchange.errand else { return Ok(()) };
-        *request = upstream::write_request(session, errand)?;
-        if let Some(client) = &exchange.client {
-            edge::forwarded::write(client, request)?;
-        }
+        let client = exchange.client.as_ref();
+        let write = || {
+            let mut written = upstream::write_request(session, errand)?;
+            if let Some(client) = client {
+                edge::forwarded::write(client, &mut written)?;
+            }
+            Ok(written)
+        };
+        *request = panics::guarded(write, &exchange.label)?;
         errand.asked = self.state.now();
         errand.tries += 1;
         if let Create::Claimed(guard) = &mut errand.create {
@@ -160,7 +188,8 @@ impl ProxyHttp for Gateway {
         if answer.status.is_informational() {
             return Ok(());
         }
-        upstream::take_header(session, answer, exchange)
+        let call = exchange.label.clone();
+        panics::guarded(|| upstream::take_header(session, answer, exchange), &call)
     }
 
     async fn response_filter(
@@ -182,23 +211,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
-        let mut chunk = body.take();
-        if let Some(unpacker) = &mut exchange.unpacker {
-            let unpacked = unpacker.push(&chunk.unwrap_or_default(), end);
-            chunk = Some(unpacked.map_err(|why| nonsense(why.to_string()))?);
-        }
-        let next = exchange.held.take(chunk, end, exchange.format);
-        let (chunk, last) = match next.map_err(|why| nonsense(why.to_string()))? {
-            held::Next::Wait => return Ok(None),
-            held::Next::Stream(chunk) => (chunk, false),
-            held::Next::Done(chunk, answer) => {
-                self.learn(exchange, answer.as_ref());
-                (chunk, true)
-            }
-        };
-        let chunk = exchange.pack(chunk, last);
-        *body = (last || !chunk.is_empty()).then_some(chunk);
+        let call = exchange.label.clone();
+        panics::guarded(|| self.pass_on(body, end, exchange), &call)?;
         Ok(None)
     }
 

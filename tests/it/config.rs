@@ -255,7 +255,7 @@ fn everything_arrives() {
     let shown: Vec<_> = settings.trusted_proxies.networks.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
     assert_eq!(settings.trusted_proxies.header, ProxyHeader::Forwarded);
-    assert!(settings.heal_create_time);
+    assert!(!settings.heal_create_time);
     let networks = Networks { public: true, private: false, loopback: true };
     assert_eq!(settings.callbacks.networks, networks);
     assert_eq!(settings.hooks, HookSettings { form: Form::Json, algorithm: Algorithm::Sha256 });

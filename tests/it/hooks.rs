@@ -10,6 +10,7 @@ use tinyscale::bbb::secret::Secret;
 use tinyscale::config::settings::Settings;
 use tinyscale::hook::sign::{self, Form};
 
+use crate::callbacks::refusals::redirector;
 use crate::harness::{Answer, DEADLINE, Gateway, SECRET, fetch, http, settings, sims, wait_for};
 
 struct World {
@@ -51,8 +52,13 @@ impl World {
     }
 
     async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let Self { sims, gateway, front } = self;
         let mut settings = settings(&sims);
+        change(&mut settings);
         settings.listen[0].address = gateway.address;
         drop(gateway);
         Self { gateway: Gateway::start_public(settings).await, sims, front }
@@ -241,6 +247,55 @@ async fn servers_that_come_back_or_lost_it_get_the_hook() {
     world.sims[1].restart().await.unwrap();
     wait_for("bbb2 to forget it", || world.counts() == [0, 0]).await;
     assert!(!world.gateway.get("hooks/list", "").await.body.contains(id));
+}
+
+/// Only the store knows: the server that was away still lists it, and the process that destroyed it is gone.
+#[tokio::test]
+async fn with_a_store_what_was_destroyed_stays_so_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = |settings: &mut Settings| settings.state_dir = Some(folder.path().to_owned());
+    let world = World::start_with(sims(2).await, stored).await;
+    let (gone, kept) = (world.create("/gone", "").await, world.create("/kept", "").await);
+    assert_eq!(world.counts(), [2, 2]);
+    world.sims[1].stop().await;
+    world.gateway.wait_health("bbb2", tinyscale::cluster::health::Health::Down).await;
+    let query = format!("hookID={}", gone.text("hookID"));
+    world.gateway.get("hooks/destroy", &query).await.assert_success();
+    wait_for("bbb1 to forget it", || world.counts()[0] == 1).await;
+    let world = world.restart_with(stored).await;
+    world.sims[1].restart().await.unwrap();
+    wait_for("bbb2 to forget it", || world.counts() == [1, 1]).await;
+    let list = world.gateway.get("hooks/list", "").await;
+    assert!(!list.body.contains(gone.text("hookID")) && list.body.contains(kept.text("hookID")));
+}
+
+#[tokio::test]
+async fn with_a_store_hooks_are_known_though_no_server_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = |settings: &mut Settings| settings.state_dir = Some(folder.path().to_owned());
+    let world = World::start_with(sims(1).await, stored).await;
+    let created = world.create("/h", "&meetingID=room").await;
+    world.sims[0].stop().await;
+    let world = world.restart_with(stored).await;
+    let list = world.gateway.get("hooks/list", "").await;
+    assert!(list.body.contains(created.text("hookID")), "{}", list.body);
+    // A server that lost its own gets it again.
+    world.sims[0].restart().await.unwrap();
+    wait_for("bbb1 to have it", || world.counts() == [1]).await;
+}
+
+#[tokio::test]
+async fn s30_a_receiver_that_moved_gets_the_event_itself() {
+    let world = World::start(1).await;
+    let through = redirector(world.url("/moved?checksum=kept")).await;
+    let url = query::encode(&format!("http://{through}/h"));
+    world.gateway.get("hooks/create", &format!("callbackURL={url}")).await.assert_success();
+    assert_eq!(world.sims[0].fire_event("user-left", "room", &event("user-left")), 1);
+    world.told("/moved", 1).await;
+    let call = &world.front.calls_of("/moved")[0];
+    assert_eq!(call.method, "POST");
+    let body = String::from_utf8_lossy(&call.body).into_owned();
+    assert!(query::first(&body, "event").unwrap().contains("user-left"), "{body}");
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn addresses_that_are_not_allowed_are_never_called() {
 }
 
 /// Sends everybody to `location`; on a port of its own.
-async fn redirector(location: String) -> std::net::SocketAddr {
+pub(crate) async fn redirector(location: String) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

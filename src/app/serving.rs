@@ -116,7 +116,9 @@ impl Serving {
             }
         };
         if left == Left::Well {
-            app.systemd().main_process_is(heir.pid());
+            if !stopping {
+                app.systemd().main_process_is(heir.pid());
+            }
         } else {
             log::error!("the new process is gone: this one accepts connections again");
             connections.leave(false);
@@ -132,8 +134,10 @@ impl Serving {
 }
 
 fn cut_off(app: &App) {
-    let in_flight = app.state().in_flight().count();
-    log::warn!("stopped; cut_off={in_flight} reason=the grace period is over");
+    match app.state().in_flight().count() {
+        0 => log::info!("stopped; connections that nobody used were closed"),
+        count => log::warn!("stopped; cut_off={count} reason=the grace period is over"),
+    }
 }
 
 /// Adds an address with the buffers and bounds that suit the API.

@@ -1,11 +1,14 @@
 //! What a process knows that servers will not tell the next one: meetings of servers that do not answer, what
 //! operators set, the last lists of servers that are away. Everything else is learned again by the roll call.
 
+use std::time::Duration;
+
 use crate::app::App;
-use crate::app::upgrade::message::Message;
-use crate::bbb::id::KeyHash;
+use crate::app::upgrade::message::{Message, SpreadLine};
+use crate::bbb::id::{KeyHash, TenantId};
 use crate::bbb::meetings;
 use crate::cluster::health::Health;
+use crate::cluster::placement::sizes::{SizeKey, SizeRecord, SizeRecords, Spread};
 use crate::cluster::server::{Mode, ServerName};
 use crate::state::{MeetingList, State};
 
@@ -46,8 +49,47 @@ pub(super) fn of(state: &State) -> Vec<Message> {
             told.push(Message::List { server: name, body });
         }
     }
+    let now = state.now();
+    let sizes = state.cluster().sizes().export(now);
+    told.extend(lines_of(&sizes));
     told.push(Message::Known);
     told
+}
+
+fn lines_of(sizes: &SizeRecords) -> Vec<Message> {
+    let spread = |spread: &Spread| -> SpreadLine { [spread.count, spread.mean, spread.variance] };
+    let id = |record: &SizeRecord| {
+        let age_ms = u64::try_from(record.age.as_millis()).unwrap_or(u64::MAX);
+        (record.key.tenant.0, hex::encode(record.key.hash), spread(&record.spread), age_ms)
+    };
+    let tenants: Vec<_> = sizes.tenants.iter().map(|(tenant, of)| (tenant.0, spread(of))).collect();
+    let all = spread(&sizes.all);
+    let mut lines = vec![Message::Sizes { ids: Vec::new(), tenants, all }];
+    lines.extend(sizes.ids.chunks(CHUNK).map(|chunk| Message::Sizes {
+        ids: chunk.iter().map(id).collect(),
+        tenants: Vec::new(),
+        all,
+    }));
+    lines
+}
+
+fn sizes_of(
+    ids: Vec<(u32, String, SpreadLine, u64)>,
+    tenants: Vec<(u32, SpreadLine)>,
+    all: SpreadLine,
+) -> SizeRecords {
+    let spread = |[count, mean, variance]: SpreadLine| Spread { count, mean, variance };
+    let id = |(tenant, text, of, age_ms): (u32, String, SpreadLine, u64)| {
+        let mut hash = [0; 12];
+        hex::decode_to_slice(text, &mut hash).ok()?;
+        let key = SizeKey { tenant: TenantId(tenant), hash };
+        Some(SizeRecord { key, spread: spread(of), age: Duration::from_millis(age_ms) })
+    };
+    SizeRecords {
+        ids: ids.into_iter().filter_map(id).collect(),
+        tenants: tenants.into_iter().map(|(tenant, of)| (TenantId(tenant), spread(of))).collect(),
+        all: spread(all),
+    }
 }
 
 impl App {
@@ -78,6 +120,10 @@ impl App {
                     );
                 }
             }
+            Message::Sizes { ids, tenants, all } => {
+                let now = state.now();
+                state.cluster().import_sizes(sizes_of(ids, tenants, all), now);
+            }
             Message::Hello { .. }
             | Message::Known
             | Message::Serving
@@ -87,5 +133,34 @@ impl App {
             | Message::Answer(_)
             | Message::Unknown => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_arrive_as_they_were_learned() {
+        let spread = Spread { count: 3.0, mean: 20.5, variance: 7.25 };
+        let key = SizeKey { tenant: TenantId(0), hash: *b"twelve bytes" };
+        let record = SizeRecord { key, spread, age: Duration::from_secs(60) };
+        let sizes = SizeRecords {
+            ids: vec![record; 2 * CHUNK],
+            tenants: vec![(TenantId(0), spread)],
+            all: spread,
+        };
+        let mut arrived = SizeRecords::default();
+        for line in lines_of(&sizes) {
+            let text = serde_json::to_string(&line).unwrap();
+            let Message::Sizes { ids, tenants, all } = serde_json::from_str(&text).unwrap() else {
+                panic!()
+            };
+            let part = sizes_of(ids, tenants, all);
+            arrived.ids.extend(part.ids);
+            arrived.tenants.extend(part.tenants);
+            arrived.all = part.all;
+        }
+        assert_eq!(arrived, sizes);
     }
 }

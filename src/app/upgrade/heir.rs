@@ -2,9 +2,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 use tokio::io::WriteHalf;
@@ -17,6 +19,10 @@ use crate::app::upgrade::message::{self, Message, Reader};
 use crate::app::upgrade::{Program, TAKE_OVER, channel, estate};
 use crate::state::sibling::{Note, Sibling};
 use crate::store::Store;
+
+/// How often it is looked whether a process that has broken off has ended, and how many times.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 200;
 
 /// What the new process says after it was told everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +73,12 @@ impl Drop for Shared {
 }
 
 impl Shared {
+    /// Where the store is that both have.
+    fn folder(&self) -> Option<PathBuf> {
+        let own = self.store.as_ref().map(|folder| folder.path().to_owned());
+        own.or_else(|| self.app.settings().state_dir.clone())
+    }
+
     async fn begin(app: &App) -> anyhow::Result<(Self, mpsc::Receiver<Note>)> {
         let state = app.state();
         let mut shared = Self { app: app.clone(), store: None };
@@ -120,7 +132,8 @@ impl Heir {
         log::info!("a new process was started to take over; pid={}", child.child.id());
         let hello = Message::Hello {
             listeners: listeners.iter().map(|(address, _)| (*address).to_owned()).collect(),
-            store: shared.store.as_ref().map(|folder| folder.path().to_owned()),
+            store: shared.folder(),
+            store_ends: shared.store.is_some(),
         };
         let word = talk(app, ours, hello, notes)?;
         let mut heir = Self { child, word, _shared: shared };
@@ -156,9 +169,14 @@ impl Heir {
             Word::Failed(why) => bail!("{}", why.trim_end()),
             Word::Nothing | Word::Gone => {}
         }
-        // Its end of the sockets is closed: it has ended, or is about to.
-        let status = self.child.child.wait().context("it is gone")?;
-        Err(anyhow!("it ended before it served: {status}"))
+        // Its end of the sockets is closed: it has ended, or is about to, or says nothing any more.
+        for _ in 0..LOOKS {
+            if let Some(status) = self.child.child.try_wait().context("it is gone")? {
+                bail!("it ended before it served: {status}");
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        bail!("it broke off before it served")
     }
 
     /// Resolves when it is gone, which it should not be.

@@ -16,18 +16,28 @@ use crate::state::sibling::{Birth, Note};
 /// The longest line: a server's list of meetings.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// How large meetings were: how many, their mean, their variance.
+pub(crate) type SpreadLine = [f64; 3];
+
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Message {
-    /// The listeners' addresses in the order of their handles, and a store that only lasts as long as this.
-    Hello { listeners: Vec<String>, store: Option<PathBuf> },
+    /// The listeners' addresses in the order of their handles, and the store of the old process, which may end
+    /// with it.
+    Hello { listeners: Vec<String>, store: Option<PathBuf>, store_ends: bool },
     /// Meetings, as hashes, and the servers that have or may have them.
     Knows(Vec<(String, String)>),
     /// What operators set.
     Mode { server: String, mode: String },
     /// What a server listed when it last answered.
     List { server: String, body: String },
+    /// What was learned of sizes: by tenant and hash of the ID, with its age in milliseconds; by tenant; of all.
+    Sizes {
+        ids: Vec<(u32, String, SpreadLine, u64)>,
+        tenants: Vec<(u32, SpreadLine)>,
+        all: SpreadLine,
+    },
     /// That was all there is to know.
     Known,
     /// Connections are accepted.
@@ -70,6 +80,7 @@ impl Message {
             | Self::Knows(_)
             | Self::Mode { .. }
             | Self::List { .. }
+            | Self::Sizes { .. }
             | Self::Known
             | Self::Serving
             | Self::Failed(_)

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::app::upgrade::channel;
 use crate::app::upgrade::message::{self, Message, Reader};
 use crate::state::sibling::Sibling;
+use crate::store::Store;
 
 /// The old process, with what it hands over.
 pub struct Predecessor {
@@ -24,8 +25,34 @@ pub struct Predecessor {
 pub(crate) struct Companion {
     reader: Reader,
     writer: WriteHalf<tokio::net::UnixStream>,
-    /// A store that is of use only as long as there are two processes.
-    store: Option<PathBuf>,
+    /// The store of the old process, if it is another one than this process's own.
+    store: Option<Borrowed>,
+}
+
+/// A store that is used as long as there are two processes.
+struct Borrowed {
+    folder: PathBuf,
+    /// Whether nobody needs it after that.
+    ends: bool,
+}
+
+impl Borrowed {
+    /// Goes on with this process's own store, if it has one.
+    async fn give_back(self, app: &App) {
+        app.state().keep_nowhere();
+        if let Some(own) = &app.settings().state_dir {
+            match Store::open(own).await {
+                Ok(store) => app.state().keep_in(store),
+                Err(why) => {
+                    log::error!("the store cannot be used: serving from memory; reason={why}");
+                }
+            }
+        }
+        if self.ends {
+            // The old process has done it, unless it was killed.
+            let _ = std::fs::remove_dir_all(self.folder);
+        }
+    }
 }
 
 /// Says to the old process why there will be no new one.
@@ -67,13 +94,17 @@ impl Predecessor {
         // Not `into_split`, whose end would silence the voice.
         let (read, writer) = tokio::io::split(socket);
         let mut reader = Reader::new(read);
-        let Message::Hello { listeners, store } = reader.next().await.context(gone)? else {
+        let Message::Hello { listeners, store, store_ends } = reader.next().await.context(gone)?
+        else {
             bail!("the old process said something else than expected");
         };
-        match &store {
-            Some(folder) if app.settings().state_dir.is_none() => app.open_store_in(folder).await,
-            Some(_) | None => app.open_store().await,
+        app.open_store().await;
+        // While there are two processes, both must have the same one.
+        let store = store.filter(|folder| app.settings().state_dir.as_ref() != Some(folder));
+        if let Some(folder) = &store {
+            app.open_store_in(folder).await;
         }
+        let store = store.map(|folder| Borrowed { folder, ends: store_ends });
         loop {
             let known = reader.next().await.context(gone)?;
             if known == Message::Known {
@@ -92,7 +123,7 @@ impl Companion {
         let Self { mut reader, mut writer, store } = self;
         let (own, mut said) = mpsc::channel(1);
         let (sibling, mut notes) = Sibling::new();
-        let state = app.state().clone();
+        let (app, state) = (app.clone(), app.state().clone());
         state.set_sibling(Some(sibling));
         let listening = state.clone();
         let mut is_there = true;
@@ -114,10 +145,8 @@ impl Companion {
             }
             log::info!("the old process has ended");
             state.set_sibling(None);
-            if let Some(folder) = store {
-                state.keep_nowhere();
-                // The old process has done it, unless it was killed.
-                let _ = std::fs::remove_dir_all(folder);
+            if let Some(borrowed) = store {
+                borrowed.give_back(&app).await;
             }
         });
         own

@@ -95,12 +95,13 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 19] = [
+const TOP: [&str; 20] = [
     "listen",
     "trusted_proxies",
     "client_header",
     "security_headers",
     "hsts_days",
+    "cluster_proxy",
     "public_url",
     "state_dir",
     "secrets",

@@ -21,6 +21,9 @@ use crate::config::settings::{ServerSettings, Timeouts, TlsCheck};
 /// one that is about to be used.
 const POOL_IDLE: Duration = Duration::from_secs(55);
 
+/// Tells connections of browsers from those of calls.
+const BROWSERS: u64 = 1 << 32;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -29,6 +32,8 @@ pub(crate) enum Use {
     /// A create: over a connection of its own, so that a pooled one dying is never mistaken for a create
     /// that may have been carried out.
     Create,
+    /// What browsers fetch: over pooled connections that no call uses, whatever a browser sends on them.
+    Browser,
 }
 
 /// The peers of all servers.
@@ -124,10 +129,14 @@ impl Peers {
         let known = self.servers.get(&server)?;
         let turn = known.turn.load(Ordering::Relaxed);
         let mut peer = Box::new(HttpPeer::clone(&*self.pooled(server, turn, known)?));
-        if purpose == Use::Create {
-            peer.group_key |= 1;
-            peer.options.idle_timeout = Some(Duration::ZERO);
-            peer.options.read_timeout = Some(self.timeouts.create);
+        match purpose {
+            Use::Call => {}
+            Use::Create => {
+                peer.group_key |= 1;
+                peer.options.idle_timeout = Some(Duration::ZERO);
+                peer.options.read_timeout = Some(self.timeouts.create);
+            }
+            Use::Browser => peer.group_key ^= BROWSERS,
         }
         Some(peer)
     }

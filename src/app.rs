@@ -33,14 +33,16 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
+use crate::edge::acme::proofs::Proofs;
+use crate::edge::acme::{self, Outcomes};
 use crate::edge::certificates::Certificates;
 use crate::gateway::Gateway;
 use crate::gateway::entrance::Entrance;
 use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
-use crate::services::probe;
 use crate::services::resolve::Lookup;
+use crate::services::{drain, probe, sizes};
 use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
@@ -64,6 +66,8 @@ pub struct App {
     lookup: Lookup,
     trust: Arc<Trust>,
     certificates: Arc<Certificates>,
+    proofs: Arc<Proofs>,
+    acme_outcomes: Arc<Outcomes>,
     /// Once something serves.
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
@@ -83,6 +87,7 @@ impl App {
     pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
         let trust = Trust::load(&settings.servers)?;
         let certificates = Arc::new(certificates::load(&settings)?);
+        let proofs = Arc::new(certificates::proofs(&settings));
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
@@ -112,6 +117,8 @@ impl App {
             lookup,
             trust: Arc::new(trust),
             certificates,
+            proofs,
+            acme_outcomes: Arc::default(),
             live: Arc::default(),
             reloads: Arc::default(),
         })
@@ -155,7 +162,8 @@ impl App {
     /// What answers the API, without listeners.
     pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<HttpProxy<Live>> {
         let callbacks = self.callbacks()?;
-        let entrance = Entrance::new(&self.settings(), self.certificates.clone());
+        let entrance =
+            Entrance::new(&self.settings(), self.certificates.clone(), self.proofs.clone());
         // No reload in between, which this gateway would miss.
         let fleet = self.fleet.lock();
         let (state, addresses) = (self.state.clone(), self.addresses.clone());
@@ -181,6 +189,7 @@ impl App {
             deliverer: self.deliverer()?,
             keeper: self.keeper(),
             certificates: self.certificates.clone(),
+            keepers: Mutex::new(self.certificate_keepers()),
         })
     }
 }
@@ -200,6 +209,8 @@ pub struct Background {
     deliverer: Option<Deliverer>,
     keeper: Option<Keeper>,
     certificates: Arc<Certificates>,
+    /// Taken by the start.
+    keepers: Mutex<Vec<acme::Keeper>>,
 }
 
 #[async_trait]
@@ -222,11 +233,24 @@ impl BackgroundService for Background {
                 keeper.clone().run(shutdown.clone()).await;
             }
         };
+        let draining = drain::Drains {
+            state: self.state.clone(),
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+        };
+        let draining = draining.run(shutdown.clone());
+        let remembering = sizes::run(self.state.clone(), shutdown.clone());
+        let keepers = std::mem::take(&mut *self.keepers.lock());
+        let ordering = certificates::keep_ordering(keepers);
         let forgetting = self.state.keep_forgetting();
+        let all = async {
+            tokio::join!(probes, names, delivering, keeping, draining, remembering);
+        };
         tokio::select! {
-            _ = futures::future::join4(probes, names, delivering, keeping) => {}
+            () = all => {}
             () = forgetting => {}
             () = certificates::keep_looking(&self.certificates) => {}
+            () = ordering => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! go to standard error.
 
 mod replay;
+mod trace;
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -47,6 +48,8 @@ enum Command {
     Check,
     /// Place the meetings of a trace as in production, in virtual time and without any server
     Replay(replay::Args),
+    /// Turn an access log into a trace for `replay`; meetings are hashes in it
+    Trace(trace::Args),
 }
 
 /// Runs the program with the process's arguments and environment.
@@ -71,6 +74,11 @@ fn obey(args: &Args) -> Result<(), String> {
     if let Some(Command::Replay(replay)) = &args.command {
         let summary = replay::run(replay, args.config.as_deref());
         say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
+        return Ok(());
+    }
+    if let Some(Command::Trace(trace)) = &args.command {
+        // The trace may go to standard output.
+        say(std::io::stderr(), &trace::run(trace).map_err(|wrong| format!("{wrong:#}"))?);
         return Ok(());
     }
     let settings = settings(args)?;

@@ -13,14 +13,15 @@ use crate::bbb::secret::Secret;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::{ServerName, ServerSpec};
 use crate::config::file::balance::BalanceFile;
+use crate::config::file::drain::DrainFile;
 use crate::config::file::{
     File, LimitsFile, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile,
 };
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, CallbackSettings, HookSettings, Limits, ProbeSettings, ServerSettings,
-    Settings, Timeouts, TlsCheck,
+    BalanceSettings, CallbackSettings, DrainSettings, HookSettings, Limits, ProbeSettings,
+    ServerSettings, Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 
@@ -67,11 +68,20 @@ pub(crate) fn check(
         heal_create_time: heal.unwrap_or(true),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,
+        drain: drain_settings(file.drain),
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),
         strict: file.strict.map(|strict| strict.value).unwrap_or(false),
     })
+}
+
+fn drain_settings(file: DrainFile) -> DrainSettings {
+    let usual = DrainSettings::default();
+    DrainSettings {
+        message: file.message.map_or(usual.message, |message| message.value),
+        again_before: file.again_before.map_or(usual.again_before, |again| again.value),
+    }
 }
 
 /// Checks the parts of a configuration.

@@ -4,6 +4,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod callbacks;
+pub(crate) mod drain;
 pub(crate) mod edge;
 mod limits;
 pub(crate) mod listen;
@@ -20,6 +21,7 @@ use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
+use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
 use crate::config::file::listen::ListenFile;
 use crate::config::problem::{Located, Place, Problems};
@@ -43,6 +45,7 @@ pub(crate) struct File {
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
+    pub(crate) drain: DrainFile,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -95,7 +98,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 20] = [
+const TOP: [&str; 21] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -113,6 +116,7 @@ const TOP: [&str; 20] = [
     "join",
     "callbacks",
     "hooks",
+    "drain",
     "threads",
     "grace_period",
     "strict",
@@ -139,6 +143,7 @@ impl File {
             limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
+            drain: top.get("drain").map(|node| read.drain(node)).unwrap_or_default(),
             hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top

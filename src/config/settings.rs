@@ -52,6 +52,8 @@ pub struct Settings {
     pub callbacks: CallbackSettings,
     /// How events are signed for front ends.
     pub hooks: HookSettings,
+    /// What people are told when their server is to be switched off.
+    pub drain: DrainSettings,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.
@@ -154,6 +156,24 @@ impl Default for ProbeSettings {
 pub struct CallbackSettings {
     /// The networks that front ends may name an address of.
     pub networks: Networks,
+}
+
+/// What people are told when their server is to be switched off; servers before 3.0 cannot tell them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainSettings {
+    /// The announcement, at most 500 characters; `{minutes}` are those that are left. Empty: none.
+    pub message: String,
+    /// How long before the end it is made again.
+    pub again_before: Vec<Duration>,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        let message = "Maintenance: this server will be switched off in {minutes} minutes. Please close the meeting \
+                       before, and open it again: it then goes on with another server.";
+        let again_before = [30, 5].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
+        Self { message: message.to_owned(), again_before }
+    }
 }
 
 /// How events are signed for front ends.

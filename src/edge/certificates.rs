@@ -74,6 +74,17 @@ pub enum Change {
     Refused(BadCertificate),
 }
 
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Used(certificate) => write!(f, "a new certificate is used; {certificate}"),
+            Self::Refused(why) => {
+                write!(f, "a new certificate is not used, the one before stays: {why}")
+            }
+        }
+    }
+}
+
 /// How patient a look at the files is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -146,9 +157,6 @@ impl Source {
     fn look(&mut self, look: Look, now_s: u64) -> Option<Change> {
         let files = self.origin.files();
         let read = files::read(files);
-        if let (Origin::Ordered(_), Err(BadCertificate::Missing { .. })) = (&self.origin, &read) {
-            return None;
-        }
         let print = files::fingerprint(&read);
         let seen = self.seen.filter(|(known, _)| *known == print).map(|(_, seen)| seen);
         if matches!(seen, Some(Seen::Fine)) || seen == Some(Seen::Reported) && look == Look::Routine
@@ -164,6 +172,11 @@ impl Source {
                 let new = Arc::new(new);
                 self.used = Some(new.clone());
                 Some(Change::Used(new))
+            }
+            // There is none yet, or one that another order replaces.
+            Err(_) if matches!(self.origin, Origin::Ordered(_)) => {
+                self.seen = Some((print, Seen::Reported));
+                None
             }
             Err(_) if look == Look::Routine && seen.is_none() => {
                 self.seen = Some((print, Seen::BadOnce));

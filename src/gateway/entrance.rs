@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 use crate::bbb::call::CallName;
 use crate::callback;
 use crate::config::settings::Settings;
+use crate::edge::acme::proofs::{Proof, Proofs};
 use crate::edge::certificates::Certificates;
 use crate::edge::connection::Arrival;
 use crate::edge::redirect::Secure;
@@ -25,13 +26,14 @@ const NOT_READY: &str = "HTTPS is not ready here yet: the certificate is still b
 pub struct Entrance {
     secure: Secure,
     certificates: Option<Arc<Certificates>>,
+    proofs: Option<Arc<Proofs>>,
 }
 
 impl Entrance {
     /// To what `settings` listen at.
-    pub fn new(settings: &Settings, certificates: Arc<Certificates>) -> Self {
+    pub fn new(settings: &Settings, certificates: Arc<Certificates>, proofs: Arc<Proofs>) -> Self {
         let secure = Secure::of(&settings.listen, settings.public_url.as_deref());
-        Self { secure, certificates: Some(certificates) }
+        Self { secure, certificates: Some(certificates), proofs: Some(proofs) }
     }
 }
 
@@ -50,6 +52,14 @@ impl Gateway {
         head: &Head,
         name: Option<&CallName>,
     ) -> Option<Outcome> {
+        match self.entrance.proofs.as_ref().and_then(|proofs| proofs.at(&head.path)) {
+            Some(Proof::Text(text)) => return Some(Outcome::Text(StatusCode::OK, text.into())),
+            Some(Proof::Unknown) => {
+                let text = "there is no such proof\n".into();
+                return Some(Outcome::Text(StatusCode::NOT_FOUND, text));
+            }
+            None => {}
+        }
         let arrival = Arrival::of(session.digest());
         let client = exchange.client.as_ref()?;
         let is_join = name.is_some_and(|name| name.label() == "join");

@@ -32,6 +32,8 @@ pub(crate) enum Use {
     /// A create: over a connection of its own, so that a pooled one dying is never mistaken for a create
     /// that may have been carried out.
     Create,
+    /// Any other call that changes something: likewise, and never sent again.
+    Once,
     /// What browsers fetch: over pooled connections that no call uses, whatever a browser sends on them.
     Browser,
 }
@@ -131,12 +133,14 @@ impl Peers {
         let mut peer = Box::new(HttpPeer::clone(&*self.pooled(server, turn, known)?));
         match purpose {
             Use::Call => {}
-            Use::Create => {
+            Use::Create | Use::Once => {
                 peer.group_key |= 1;
                 peer.options.idle_timeout = Some(Duration::ZERO);
-                peer.options.read_timeout = Some(self.timeouts.create);
             }
             Use::Browser => peer.group_key ^= BROWSERS,
+        }
+        if purpose == Use::Create {
+            peer.options.read_timeout = Some(self.timeouts.create);
         }
         Some(peer)
     }

@@ -14,6 +14,7 @@ use tinyscale::cluster::placement::cost::Weights;
 use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
+use tinyscale::config::settings::edge::Redirect;
 use tinyscale::config::settings::{
     HookSettings, Limits, ProbeSettings, ProxyHeader, SecurityHeaders, Settings, Timeouts, TlsCheck,
 };
@@ -282,6 +283,33 @@ fn everything_arrives() {
     assert_eq!(specs[0].tags, ["big", "north"].map(|tag| Tag::new(tag).unwrap()));
     assert!(specs[2].tags.is_empty());
     assert_eq!(valid("long-interval.yaml").probe.backoff_max, Duration::from_secs(600));
+}
+
+#[test]
+fn listeners_arrive_with_what_is_usual_for_each() {
+    let settings = valid("listeners.yaml");
+    let folder = Path::new(DATA).join("valid");
+    let shown: Vec<_> = settings.listen.iter().map(|l| (l.redirect, l.http2, l.mode)).collect();
+    assert_eq!(
+        shown,
+        [
+            (Redirect::Off, true, 0o660),
+            (Redirect::All, false, 0o660),
+            (Redirect::Browsers, true, 0o660),
+            (Redirect::Off, false, 0o600),
+        ]
+    );
+    let tls = settings.listen[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].cert, folder.join("../files/ca.pem"));
+    assert_eq!(tls.certificates[0].place, "listeners.yaml:7:22");
+    let acme = tls.acme.as_ref().unwrap();
+    assert_eq!(acme.domains, ["bbb.example.org", "www.example.org"]);
+    assert_eq!(acme.directory, "https://acme.test/dir");
+    assert_eq!(acme.ca, Some(folder.join("../files/ca.pem")));
+    let networks = settings.listen[0].proxy_protocol.as_ref().unwrap();
+    assert_eq!(networks[0].to_string(), "10.0.0.0/8");
+    let unix = format!("unix:{}", folder.join("http.sock").display());
+    assert_eq!(settings.listen[3].address.to_string(), unix);
 }
 
 const REFERENCE: &str = "conf/tinyscale.yaml";

@@ -1,8 +1,10 @@
 //! The edge: who a client is, and how it may connect.
 
+mod acme;
 mod authority;
 mod browser;
 mod forwarded;
+mod pebble;
 mod proxy_protocol;
 mod redirect;
 mod tls;

@@ -5,6 +5,7 @@ mod callbacks;
 mod cases;
 mod clients;
 mod config;
+mod drain;
 mod edge;
 mod failures;
 mod harness;

@@ -74,7 +74,10 @@ impl Check<'_> {
         Listen {
             without_ipv6: None,
             place: address.place.to_string(),
-            address: address.value,
+            address: match address.value {
+                Address::Unix(path) => Address::Unix(self.source.path(&path)),
+                address @ Address::Ip(_) => address,
+            },
             mode: mode.map_or(SOCKET_MODE, |mode| mode.value),
             tls: tls.map(|tls| self.listen_tls(tls, has_state_dir)),
             http2: http2.unwrap_or(is_tls),
@@ -118,6 +121,7 @@ impl Check<'_> {
             domains,
             directory: directory.unwrap_or_else(|| AcmeSettings::LETS_ENCRYPT.to_owned()),
             ca: ca.map(|ca| self.source.path(&ca.value)),
+            first_retry: AcmeSettings::FIRST_RETRY,
         }
     }
 }

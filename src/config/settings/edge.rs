@@ -164,9 +164,14 @@ pub struct AcmeSettings {
     pub directory: String,
     /// The certificates that the authority's own server is checked against; `None`: the system's.
     pub ca: Option<PathBuf>,
+    /// The wait after a first failure.
+    pub first_retry: Duration,
 }
 
 impl AcmeSettings {
+    /// The wait after a first failure; long enough for what authorities allow.
+    pub const FIRST_RETRY: Duration = Duration::from_secs(60);
+
     /// Who is asked if nobody else is named.
     pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 }

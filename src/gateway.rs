@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod browser;
 pub mod callbacks;
 mod create;
 mod create_time;
@@ -44,6 +45,7 @@ use crate::config::settings::{
 };
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
+use crate::gateway::browser::Browsers;
 use crate::gateway::callbacks::Callbacks;
 use crate::gateway::create_time::FormerLives;
 use crate::gateway::entrance::Entrance;
@@ -72,6 +74,7 @@ pub struct Gateway {
     /// If joins are to be healed.
     former_lives: Option<Arc<FormerLives>>,
     callbacks: Option<Arc<Callbacks>>,
+    browsers: Browsers,
 }
 
 impl Gateway {
@@ -98,6 +101,7 @@ impl Gateway {
             ),
             former_lives: settings.heal_create_time.then(Arc::default),
             callbacks: None,
+            browsers: Browsers::new(settings.cluster_proxy),
         })
     }
 
@@ -114,7 +118,8 @@ impl Gateway {
         let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
         let room = if is_as_large { self.room.clone() } else { anew.room };
         let (callbacks, entrance) = (self.callbacks.clone(), self.entrance.clone());
-        Ok(Self { peers, former_lives: lives, room, callbacks, entrance, ..anew })
+        let browsers = self.browsers.renewed(settings.cluster_proxy);
+        Ok(Self { peers, former_lives: lives, room, callbacks, entrance, browsers, ..anew })
     }
 
     /// Answers the request, or prepares it for its server.
@@ -129,10 +134,13 @@ impl Gateway {
                 Outcome::Empty(self.callback(session, &head).await?)
             }
             (None, Some(name)) => self.answer(session, exchange, &head, name).await?,
-            (None, None) => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
+            (None, None) => match self.visit(session, exchange, &head) {
+                Some(outcome) => outcome?,
+                None => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
+            },
         };
         let streams = exchange.errand.as_ref().is_some_and(|errand| errand.has_body);
-        if head.has_body && !streams {
+        if head.has_body && !streams && exchange.visit.is_none() {
             exchange.unread = Some(head);
         }
         Ok(outcome)

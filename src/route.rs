@@ -1,6 +1,7 @@
 //! What to do with a call: the core's answer to every request. Pure: from a view of the cluster and a verified
 //! call to a [`Decision`]; `gateway` carries it out.
 
+pub mod browser;
 pub mod merge;
 pub mod outgoing;
 

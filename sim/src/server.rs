@@ -19,6 +19,7 @@ use crate::server::cut::{Cut, CutStream};
 pub(crate) mod answer;
 pub(crate) mod cut;
 pub(crate) mod graphql;
+pub(crate) mod html5;
 pub(crate) mod outgoing;
 
 /// How often meetings are checked for expiry, if expiry is configured at all.

@@ -39,6 +39,7 @@ pub(crate) fn check(
     let mut check = Check { source, problems };
     let trusted_proxies = check.trusted_proxies(&mut file.edge, &mut env.edge);
     let security_headers = check.security_headers(&mut file.edge, &mut env.edge);
+    let cluster_proxy = check.cluster_proxy(&mut file.edge, &mut env.edge);
     let secrets = check.secrets(file.secrets, env.secrets);
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
@@ -69,6 +70,7 @@ pub(crate) fn check(
         listen,
         trusted_proxies,
         security_headers,
+        cluster_proxy,
         public_url: check.either(file.public_url, env.public_url),
         state_dir: state_dir.map(|path| source.path(&path)),
         secrets,

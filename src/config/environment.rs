@@ -66,6 +66,12 @@ pub const VARIABLES: &[Variable] = &[
         "30",
         "how long browsers use nothing but https after they did once",
     ),
+    variable(
+        "TINYSCALE_CLUSTER_PROXY",
+        "cluster_proxy",
+        "false",
+        "whether browsers reach the servers' clients through tinyscale",
+    ),
     variable("TINYSCALE_PUBLIC_URL", "public_url", "", "URL that front ends use for tinyscale"),
     variable("TINYSCALE_STATE_DIR", "state_dir", "", "folder for what outlives a restart"),
     variable(

@@ -104,12 +104,13 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 22] = [
+const TOP: [&str; 23] = [
     "listen",
     "trusted_proxies",
     "client_header",
     "security_headers",
     "hsts_days",
+    "cluster_proxy",
     "public_url",
     "state_dir",
     "secrets",

@@ -17,7 +17,7 @@ use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
 use crate::config::settings::admin::AdminSettings;
 pub use crate::config::settings::edge::{
-    Address, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
+    Address, ClusterProxy, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
 };
 use crate::hook::sign::Form;
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// What browsers are told with every answer.
     pub security_headers: SecurityHeaders,
+    /// Whether browsers reach the servers' clients through tinyscale.
+    pub cluster_proxy: ClusterProxy,
     /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
     pub public_url: Option<String>,
     /// Where state that outlives a restart may be written.

@@ -12,6 +12,7 @@ use crate::cluster::moment::Moment;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::edge::client::Client;
 use crate::gateway::body::Taken;
+use crate::gateway::browser::Visit;
 use crate::gateway::gzip::{Packer, Unpacker};
 use crate::gateway::held::Held;
 use crate::gateway::peers::Use;
@@ -43,6 +44,10 @@ pub struct Exchange {
     pub(crate) unread: Option<Head>,
     /// Its part of the room for bodies.
     pub(crate) room: Option<Taken>,
+    /// Whether the client asked for a WebSocket.
+    pub(crate) wants_websocket: bool,
+    /// A browser's request that goes through.
+    pub(crate) visit: Option<Visit>,
     /// What is forwarded; `None` if the answer is given here.
     pub(crate) errand: Option<Errand>,
     /// What to tell the client, if something better is known than that the server failed.

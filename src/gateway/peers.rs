@@ -21,6 +21,9 @@ use crate::config::settings::{ServerSettings, Timeouts, TlsCheck};
 /// one that is about to be used.
 const POOL_IDLE: Duration = Duration::from_secs(55);
 
+/// Tells connections of browsers from those of calls.
+const BROWSERS: u64 = 1 << 32;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -31,6 +34,8 @@ pub(crate) enum Use {
     Create,
     /// Any other call that changes something: likewise, and never sent again.
     Once,
+    /// What browsers fetch: over pooled connections that no call uses, whatever a browser sends on them.
+    Browser,
 }
 
 /// The peers of all servers.
@@ -126,9 +131,13 @@ impl Peers {
         let known = self.servers.get(&server)?;
         let turn = known.turn.load(Ordering::Relaxed);
         let mut peer = Box::new(HttpPeer::clone(&*self.pooled(server, turn, known)?));
-        if purpose != Use::Call {
-            peer.group_key |= 1;
-            peer.options.idle_timeout = Some(Duration::ZERO);
+        match purpose {
+            Use::Call => {}
+            Use::Create | Use::Once => {
+                peer.group_key |= 1;
+                peer.options.idle_timeout = Some(Duration::ZERO);
+            }
+            Use::Browser => peer.group_key ^= BROWSERS,
         }
         if purpose == Use::Create {
             peer.options.read_timeout = Some(self.timeouts.create);

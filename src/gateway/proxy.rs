@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
+use http::{StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -20,7 +20,7 @@ use crate::bbb::xml::Answer;
 use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
-use crate::gateway::{Gateway, answer, body, held, learn, panics, request, upstream};
+use crate::gateway::{Gateway, answer, body, browser, held, learn, panics, request, upstream};
 use crate::route::outgoing::OutgoingBody;
 
 /// How long an idle client connection is kept.
@@ -38,6 +38,9 @@ impl Gateway {
     }
 
     async fn peer_of(&self, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        if let Some(visit) = &exchange.visit {
+            return self.peer_of_visit(visit);
+        }
         let Some(errand) = &mut exchange.errand else {
             return Err(Error::new_in(ErrorType::InternalError));
         };
@@ -55,6 +58,9 @@ impl Gateway {
         request: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(visit) = &exchange.visit {
+            return browser::write_request(visit, exchange.client.as_ref(), request);
+        }
         let Some(errand) = &mut exchange.errand else { return Ok(()) };
         *request = upstream::write_request(session, errand)?;
         if let Some(client) = &exchange.client {
@@ -103,6 +109,10 @@ impl Gateway {
         exchange: &mut Exchange,
     ) -> bool {
         self.report(exchange, error);
+        if exchange.visit.is_some() {
+            let is_unsent = session.response_written().is_none();
+            return is_unsent && answer::empty(session, StatusCode::BAD_GATEWAY).await.is_ok();
+        }
         // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
         let incomplete =
             (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
@@ -176,8 +186,9 @@ impl ProxyHttp for Gateway {
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);
         let fault = panics::outcome(panics::caught_now(|| Ok(request::refuse(session))), exchange)?;
-        // Nothing is ever upgraded, and whether to keep the connection is decided. Pingora gives a request up
+        // No call is ever upgraded, and whether to keep the connection is decided. Pingora gives a request up
         // without an answer if its Connection line names what it must not.
+        exchange.wants_websocket = browser::wants_websocket(session.req_header());
         for name in [header::CONNECTION, header::UPGRADE] {
             session.req_header_mut().remove_header(&name);
         }
@@ -247,7 +258,7 @@ impl ProxyHttp for Gateway {
         answer: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        if answer.status.is_informational() {
+        if answer.status.is_informational() || exchange.visit.is_some() {
             return Ok(());
         }
         let taken = panics::caught_now(|| upstream::take_header(session, answer, exchange));
@@ -273,6 +284,9 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
+        if exchange.visit.is_some() {
+            return Ok(None);
+        }
         let is_unsent = exchange.held.is_unsent();
         let taken = panics::caught_now(|| self.take_chunk(body, end, exchange));
         if taken.is_err() {

@@ -2,6 +2,7 @@
 
 mod acme;
 mod authority;
+mod browser;
 mod forwarded;
 mod pebble;
 mod proxy_protocol;

@@ -21,6 +21,7 @@ use crate::node::Node;
 use crate::reply::{Reply, page};
 use crate::server::Line;
 use crate::server::graphql;
+use crate::server::html5;
 use crate::server::outgoing::Outgoing;
 use crate::xml::Xml;
 
@@ -59,6 +60,9 @@ pub(crate) async fn answer(
     }
     if inbound.call == "graphql" {
         return Ok(graphql::answer(&node, &inbound, upgrade, line));
+    }
+    if inbound.call != "client" && inbound.call.contains("html5client/") {
+        return Ok(html5::answer(&inbound, upgrade, line));
     }
     let reply = api::process(&node, &inbound);
     node.changed();

@@ -36,12 +36,32 @@ pub(crate) fn answer(
     node: &Node,
     inbound: &Inbound,
     upgrade: OnUpgrade,
-    mut line: Line,
+    line: Line,
 ) -> Response<Outgoing> {
     let key = inbound.header(&header::SEC_WEBSOCKET_KEY);
     if session::of(node, &node.state(), inbound).is_none() {
         return render(Reply::nginx(StatusCode::UNAUTHORIZED), Outgoing::whole);
     }
+    switch(key, Some(PROTOCOL), Talk::Hello, upgrade, line)
+}
+
+/// What is said after the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Talk {
+    /// What the middleware of `/graphql` says.
+    Hello,
+    /// Every byte comes back, frames or not.
+    Echo,
+}
+
+/// Switches to a WebSocket.
+pub(crate) fn switch(
+    key: &str,
+    protocol: Option<&'static str>,
+    talk: Talk,
+    upgrade: OnUpgrade,
+    mut line: Line,
+) -> Response<Outgoing> {
     let Ok(accept) = HeaderValue::from_str(&accept(key)) else {
         return render(Reply::nginx(StatusCode::BAD_REQUEST), Outgoing::whole);
     };
@@ -49,7 +69,16 @@ pub(crate) fn answer(
         return render(Reply::nginx(StatusCode::BAD_REQUEST), Outgoing::whole);
     }
     tokio::spawn(async move {
-        let talk = async { converse(TokioIo::new(upgrade.await.map_err(io::Error::other)?)).await };
+        let talk = async {
+            let io = TokioIo::new(upgrade.await.map_err(io::Error::other)?);
+            match talk {
+                Talk::Hello => converse(io).await,
+                Talk::Echo => {
+                    let (mut from, mut to) = tokio::io::split(io);
+                    tokio::io::copy(&mut from, &mut to).await.map(drop)
+                }
+            }
+        };
         let mut talk = Box::pin(talk);
         tokio::select! {
             // However it ends, the other side will notice.
@@ -65,7 +94,9 @@ pub(crate) fn answer(
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    if let Some(protocol) = protocol {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
     response
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::check::Check;
 use crate::config::file::edge::EdgeFile;
-use crate::config::settings::edge::{SecurityHeaders, TrustedProxies};
+use crate::config::settings::edge::{ClusterProxy, SecurityHeaders, TrustedProxies};
 
 impl Check<'_> {
     pub(super) fn trusted_proxies(
@@ -24,6 +24,17 @@ impl Check<'_> {
         TrustedProxies {
             networks: networks.unwrap_or_default(),
             header: header.unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn cluster_proxy(
+        &mut self,
+        file: &mut EdgeFile,
+        env: &mut EdgeFile,
+    ) -> ClusterProxy {
+        match self.either(file.cluster_proxy.take(), env.cluster_proxy.take()) {
+            Some(true) => ClusterProxy::On,
+            Some(false) | None => ClusterProxy::Off,
         }
     }
 

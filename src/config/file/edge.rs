@@ -16,6 +16,7 @@ pub(crate) struct EdgeFile {
     pub(crate) client_header: Option<Located<ProxyHeader>>,
     pub(crate) security_headers: Option<Located<bool>>,
     pub(crate) hsts_days: Option<Located<u32>>,
+    pub(crate) cluster_proxy: Option<Located<bool>>,
 }
 
 /// Ten years; browsers take what they are told.
@@ -29,6 +30,10 @@ impl Reader<'_> {
             client_header: top.get("client_header").and_then(|node| self.client_header(node)),
             security_headers: top.get("security_headers").and_then(|node| {
                 let value = node.flag("security_headers", self.problems)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
+            cluster_proxy: top.get("cluster_proxy").and_then(|node| {
+                let value = node.flag("cluster_proxy", self.problems)?;
                 Some(Located { value, place: node.place.clone() })
             }),
             hsts_days: top.get("hsts_days").and_then(|node| {

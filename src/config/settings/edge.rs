@@ -176,6 +176,16 @@ impl AcmeSettings {
     pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 }
 
+/// Whether browsers reach the servers' clients through tinyscale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClusterProxy {
+    /// They go to the servers themselves.
+    #[default]
+    Off,
+    /// They do, under the name of each server.
+    On,
+}
+
 /// Header lines that make browsers careful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SecurityHeaders {

@@ -44,7 +44,7 @@ impl App {
         let gateway = self.gateway(&conf)?;
         let background = self.background()?;
         let addresses = bound.addresses().cloned().collect();
-        let doors = bound.into_doors(self.certificates())?;
+        let doors = bound.into_doors(self.certificates(), &self.guard)?;
         let (shutdown, watching) = watch::channel(false);
         tokio::spawn(serve(gateway, doors, watching.clone()));
         let operators = self.bind_admin()?;

@@ -15,6 +15,7 @@ use crate::config::settings::{Address, Listen};
 use crate::edge::certificates::Certificates;
 use crate::edge::connection::Arrival;
 use crate::edge::door::{Door, Listener};
+use crate::edge::guard::Guard;
 use crate::edge::tls;
 
 /// The operating system's "address family not supported", which `std` has no name for.
@@ -119,7 +120,11 @@ impl Bound {
     }
 
     /// Makes doors of the listeners, with what they need to shake hands.
-    pub fn into_doors(self, certificates: &Arc<Certificates>) -> anyhow::Result<Vec<Door>> {
+    pub fn into_doors(
+        self,
+        certificates: &Arc<Certificates>,
+        guard: &Arc<Guard>,
+    ) -> anyhow::Result<Vec<Door>> {
         let doors = self.listeners.into_iter().map(|(address, listener, listen)| {
             let is_tls = listen.tls.is_some();
             Ok(Door {
@@ -129,6 +134,7 @@ impl Bound {
                 proxies: listen.proxy_protocol.map(Into::into),
                 h2c: listen.http2 && !is_tls,
                 arrival: Arrival { redirect: listen.redirect },
+                guard: guard.clone(),
             })
         });
         doors.collect()

@@ -30,6 +30,7 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         .context("cannot start")?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        app.reopen_on_usr1()?;
         // Before the servers are asked, because it takes no time and is the more usual mistake.
         let bound = Bound::to(&app.settings().listen)?;
         let admin = app.bind_admin()?;
@@ -41,6 +42,7 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
     });
     // A look-up that hangs in the system's resolver must not hold the end up.
     runtime.shutdown_background();
+    app.flush_access_log();
     ended
 }
 
@@ -79,7 +81,7 @@ async fn serve(
     let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
     let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
-    let doors = bound.into_doors(app.certificates())?;
+    let doors = bound.into_doors(app.certificates(), &app.guard)?;
     let (closed, mut closing) = watch::channel(false);
     let gateway = Some(app.gateway(&server.configuration)?);
     server.add_service(Listening { app: gateway, doors, closed });

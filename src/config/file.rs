@@ -9,6 +9,7 @@ pub(crate) mod drain;
 pub(crate) mod edge;
 mod limits;
 pub(crate) mod listen;
+pub(crate) mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
 use crate::config::file::listen::ListenFile;
+use crate::config::file::traffic::{AbuseFile, AccessLogFile};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -44,6 +46,8 @@ pub(crate) struct File {
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
     pub(crate) limits: LimitsFile,
+    pub(crate) abuse: AbuseFile,
+    pub(crate) access_log: AccessLogFile,
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
@@ -101,7 +105,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 21] = [
+const TOP: [&str; 23] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -115,6 +119,8 @@ const TOP: [&str; 21] = [
     "probe",
     "timeouts",
     "limits",
+    "abuse",
+    "access_log",
     "join",
     "callbacks",
     "hooks",
@@ -144,6 +150,8 @@ impl File {
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
             limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
+            abuse: top.get("abuse").map(|node| read.abuse(node)).unwrap_or_default(),
+            access_log: top.get("access_log").map(|node| read.access_log(node)).unwrap_or_default(),
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
             drain: top.get("drain").map(|node| read.drain(node)).unwrap_or_default(),

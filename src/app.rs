@@ -1,11 +1,13 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+mod access_log;
 mod admin;
 mod callbacks;
 mod certificates;
 pub mod control;
 pub mod embedded;
+mod guard;
 pub mod kept;
 pub mod limits;
 pub mod listen;
@@ -39,9 +41,11 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
+use crate::edge::access_log::writer::AccessLog;
 use crate::edge::acme::proofs::Proofs;
 use crate::edge::acme::{self, Outcomes};
 use crate::edge::certificates::Certificates;
+use crate::edge::guard::Guard;
 use crate::gateway::Gateway;
 use crate::gateway::entrance::Entrance;
 use crate::gateway::live::Live;
@@ -78,6 +82,9 @@ pub struct App {
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
     systemd: Arc<OnceLock<Arc<Systemd>>>,
+    /// Once something serves.
+    access_log: Arc<OnceLock<Option<AccessLog>>>,
+    guard: Arc<Guard>,
 }
 
 /// The servers and how they are called.
@@ -113,6 +120,7 @@ impl App {
         let lines = Lines::default();
         // A CA file that cannot be used is a mistake to tell before anything is asked.
         lines.put(lines.ways(called(&fleet), settings.timeouts.connect, trust.system())?);
+        let guard = Arc::new(Guard::new(guard::limits(&settings)));
         Ok(Self {
             settings: watch::Sender::new(Arc::new(settings)),
             state,
@@ -129,6 +137,8 @@ impl App {
             live: Arc::default(),
             reloads: Arc::default(),
             systemd: Arc::default(),
+            access_log: Arc::default(),
+            guard,
         })
     }
 
@@ -186,6 +196,7 @@ impl App {
         let (state, addresses) = (self.state.clone(), self.addresses.clone());
         let gateway =
             Gateway::new(&self.settings(), called(&fleet), state, self.client(), addresses)?;
+        let gateway = gateway.with_access_log(self.access_log()?).with_guard(self.guard.clone());
         let live = Live::new(gateway.with_callbacks(callbacks).with_entrance(entrance));
         let live = self.live.get_or_init(|| live).clone();
         let mut proxy = http_proxy(conf, live);

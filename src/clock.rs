@@ -34,3 +34,10 @@ pub fn monotonic_us() -> u64 {
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     seconds * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default() / 1000
 }
+
+/// Milliseconds since 1970, for what people read.
+#[expect(clippy::disallowed_methods, reason = "this is the place that may")]
+pub fn unix_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

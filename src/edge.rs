@@ -1,13 +1,16 @@
 //! The edge: how connections and requests arrive before anybody asks what they want. Whose address a request
 //! came from, which header lines speak for a proxy, certificates and TLS. Knows nothing of BigBlueButton.
 
+pub mod access_log;
 pub mod acme;
 pub mod certificates;
 pub mod client;
 pub mod connection;
 pub mod door;
 pub mod forwarded;
+pub mod guard;
 pub mod headers;
 pub mod proxy_protocol;
 pub mod redirect;
+pub mod request_id;
 pub mod tls;

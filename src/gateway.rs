@@ -10,6 +10,7 @@ mod create_time;
 pub mod entrance;
 pub mod exchange;
 mod fan_out;
+mod guard;
 mod gzip;
 mod held;
 mod hooks;
@@ -17,6 +18,7 @@ mod join;
 mod learn;
 pub mod live;
 mod multipart;
+mod note;
 mod page;
 mod panics;
 mod peers;
@@ -43,6 +45,8 @@ use crate::cluster::server::ServerId;
 use crate::config::settings::{
     Limits, SecurityHeaders, ServerSettings, Settings, Timeouts, TrustedProxies,
 };
+use crate::edge::access_log::writer::AccessLog;
+use crate::edge::guard::Guard;
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::browser::Browsers;
@@ -75,6 +79,8 @@ pub struct Gateway {
     former_lives: Option<Arc<FormerLives>>,
     callbacks: Option<Arc<Callbacks>>,
     browsers: Browsers,
+    access_log: Option<AccessLog>,
+    guard: Arc<Guard>,
 }
 
 impl Gateway {
@@ -102,6 +108,8 @@ impl Gateway {
             former_lives: settings.heal_create_time.then(Arc::default),
             callbacks: None,
             browsers: Browsers::new(settings.cluster_proxy),
+            access_log: None,
+            guard: Arc::default(),
         })
     }
 
@@ -114,18 +122,27 @@ impl Gateway {
         let (state, client) = (self.state.clone(), self.client.clone());
         let anew = Self::new(settings, [], state, client, Arc::default())?;
         let peers = self.peers.renewed(servers, settings.timeouts)?;
-        let lives = anew.former_lives.map(|new| self.former_lives.clone().unwrap_or(new));
+        let lives = anew.former_lives.clone().map(|new| self.former_lives.clone().unwrap_or(new));
         let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
-        let room = if is_as_large { self.room.clone() } else { anew.room };
+        let room = if is_as_large { self.room.clone() } else { anew.room.clone() };
         let (callbacks, entrance) = (self.callbacks.clone(), self.entrance.clone());
+        let (access_log, guard) = (self.access_log.clone(), self.guard.clone());
         let browsers = self.browsers.renewed(settings.cluster_proxy);
-        Ok(Self { peers, former_lives: lives, room, callbacks, entrance, browsers, ..anew })
+        let known = Self { callbacks, entrance, access_log, guard, browsers, ..anew };
+        Ok(Self { peers, former_lives: lives, room, ..known })
+    }
+
+    /// With an access log, or without one.
+    pub fn with_access_log(mut self, log: Option<AccessLog>) -> Self {
+        self.access_log = log;
+        self
     }
 
     /// Answers the request, or prepares it for its server.
     async fn handle(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Outcome> {
         let head = Head::of(session);
         let name = CallName::of_path(&head.path);
+        exchange.note.asks_for(&head.path, name.as_ref(), "");
         let at_entrance = self.at_entrance(session, exchange, &head, name.as_ref());
         let outcome = match (at_entrance, &name) {
             (Some(outcome), _) => outcome,
@@ -133,12 +150,19 @@ impl Gateway {
                 exchange.label = "callback".to_owned();
                 Outcome::Empty(self.callback(session, &head).await?)
             }
+            (None, name) if !self.allows(exchange, name.as_ref()) => {
+                Self::too_many(exchange, name.as_ref())
+            }
             (None, Some(name)) => self.answer(session, exchange, &head, name).await?,
             (None, None) => match self.visit(session, exchange, &head) {
                 Some(outcome) => outcome?,
                 None => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
             },
         };
+        self.look_at(exchange, &outcome).await;
+        if name.is_none() {
+            exchange.note.asks_for(&head.path, None, &exchange.label);
+        }
         let streams = exchange.errand.as_ref().is_some_and(|errand| errand.has_body);
         if head.has_body && !streams && exchange.visit.is_none() {
             exchange.unread = Some(head);
@@ -242,6 +266,10 @@ impl Gateway {
         tenant: TenantId,
         call: Call,
     ) -> Result<Outcome> {
+        if !self.guard.allows_secret(tenant.0.into(), self.guard.now()) {
+            let fault = Fault::too_many_requests();
+            return Ok(Outcome::Reply(Reply::fault(&fault, exchange.format)));
+        }
         let call = match &self.former_lives {
             Some(lives) => lives.heal(&self.state.cluster(), tenant, call),
             None => call,
@@ -252,10 +280,12 @@ impl Gateway {
             self.state.ask_sibling(tenant, &id).await;
         }
         let decision = route::decide(&self.state.cluster(), tenant, &call);
+        exchange.note.decided(tenant, &decision);
         match decision {
             Decision::Reply(reply) => return Ok(join::refuse(&call, head, reply)),
             Decision::Redirect(to) => {
                 self.state.joined(tenant, &to.meeting);
+                self.note_server(&mut exchange.note, tenant, &to.meeting);
                 return Ok(Outcome::Redirect(to.location));
             }
             Decision::FanOut(what) => {

@@ -44,7 +44,7 @@ impl App {
         let gateway = self.gateway(&conf)?;
         let background = self.background()?;
         let addresses = bound.addresses().cloned().collect();
-        let doors = bound.into_doors(self.certificates(), &self.state)?;
+        let doors = bound.into_doors(self.certificates(), &self.state, &self.guard)?;
         let (shutdown, watching) = watch::channel(false);
         let (state, until) = (self.state.clone(), watching.clone());
         tokio::spawn(async move { serve(gateway, doors, &state, until).await });

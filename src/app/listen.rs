@@ -16,6 +16,7 @@ use crate::config::settings::{Address, Listen};
 use crate::edge::certificates::Certificates;
 use crate::edge::connection::Arrival;
 use crate::edge::door::{Door, Listener};
+use crate::edge::guard::Guard;
 use crate::edge::tls;
 use crate::state::State;
 
@@ -147,6 +148,7 @@ impl Bound {
         self,
         certificates: &Arc<Certificates>,
         state: &Arc<State>,
+        guard: &Arc<Guard>,
     ) -> anyhow::Result<Vec<Door>> {
         let doors = self.listeners.into_iter().map(|(address, listener, listen)| {
             let is_tls = listen.tls.is_some();
@@ -158,6 +160,7 @@ impl Bound {
                 h2c: listen.http2 && !is_tls,
                 state: state.clone(),
                 arrival: Arrival { redirect: listen.redirect },
+                guard: guard.clone(),
             })
         });
         doors.collect()

@@ -16,7 +16,7 @@ use std::sync::mpsc::SyncSender;
 use anyhow::Context;
 use parking_lot::Mutex;
 
-use crate::app::{App, Fleet, callbacks, called};
+use crate::app::{App, Fleet, callbacks, called, guard};
 use crate::clock;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
@@ -123,6 +123,7 @@ impl App {
         if let Some(outbox) = &self.outbox {
             outbox.set_keyring(callbacks::keyring(&settings));
         }
+        self.guard.set(guard::limits(&settings));
         self.change_rules(&before, &settings);
         self.change_servers(&plan, &mut report);
         *fleet = called_anew;

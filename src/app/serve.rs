@@ -43,6 +43,7 @@ pub fn run(app: &App, audience: &dyn Audience, origin: Origin) -> anyhow::Result
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let Origin { program, predecessor } = origin;
+        app.reopen_on_usr1()?;
         // Before the servers are asked, because it takes no time and is the more usual mistake.
         let (bound, companion) = begin(app, predecessor).await?;
         let companion = companion.map(|companion| companion.accompany(app));
@@ -58,6 +59,7 @@ pub fn run(app: &App, audience: &dyn Audience, origin: Origin) -> anyhow::Result
     });
     // A look-up that hangs in the system's resolver must not hold the end up.
     runtime.shutdown_background();
+    app.flush_access_log();
     ended
 }
 

@@ -43,7 +43,7 @@ impl Serving {
         let gateway = Some(app.gateway(&server.configuration)?);
         let (closed, closing) = watch::channel(false);
         let bound = bound.again().context("cannot use the listeners")?;
-        let doors = bound.into_doors(app.certificates(), app.state())?;
+        let doors = bound.into_doors(app.certificates(), app.state(), &app.guard)?;
         let state = app.state().clone();
         server.add_service(Listening { app: gateway, doors, state, closed });
         server.add_service(background_service("background", app.background()?));

@@ -153,6 +153,12 @@ impl Fault {
         Self::new("internalError", "Too many large requests at the same time. Please try again.")
     }
 
+    /// More requests of one client than it may send. A key of its own, never `notFound`: front ends show the
+    /// message and ask again.
+    pub fn too_many_requests() -> Self {
+        Self::new("tooManyRequests", "Too many requests. Please try again in a few seconds.")
+    }
+
     /// A join while the meeting is still being made.
     pub fn meeting_not_ready() -> Self {
         Self::new("notFound", "The meeting is being created. Please try again in a few seconds.")

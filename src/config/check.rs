@@ -4,6 +4,7 @@
 mod admin;
 mod edge;
 mod listen;
+mod traffic;
 
 use std::num::NonZero;
 use std::path::Path;
@@ -45,6 +46,8 @@ pub(crate) fn check(
     let probe = check.probe(file.probe, env.probe);
     let timeouts = check.timeouts(file.timeouts, env.timeouts);
     let limits = check.limits(file.limits, env.limits);
+    let abuse = check.abuse(file.abuse, env.abuse);
+    let access_log = check.access_log(file.access_log, env.access_log);
     let heal = check.either(file.join.heal_create_time, env.join.heal_create_time);
     let networks = check.either(file.callbacks.networks, env.callbacks.networks);
     let hooks = HookSettings {
@@ -79,6 +82,8 @@ pub(crate) fn check(
         probe,
         timeouts,
         limits,
+        abuse,
+        access_log,
         heal_create_time: heal.unwrap_or(true),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,

@@ -172,6 +172,74 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("TINYSCALE_LIMITS_OTHER_BODIES", "limits.other_bodies", "1MiB", "largest other body"),
     variable(
+        "TINYSCALE_ACCESS_LOG",
+        "access_log.to",
+        "nowhere",
+        "access log: stdout, nowhere, or a file",
+    ),
+    variable("TINYSCALE_ACCESS_LOG_FORMAT", "access_log.format", "json", "json or combined"),
+    variable(
+        "TINYSCALE_ACCESS_LOG_ADDRESSES",
+        "access_log.addresses",
+        "truncated",
+        "addresses in it: full, truncated or none",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_EXEMPT",
+        "abuse.exempt",
+        "",
+        "networks that are never slowed down, with commas",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_REQUESTS",
+        "abuse.requests",
+        "200",
+        "requests per second of one address",
+    ),
+    variable("TINYSCALE_ABUSE_BURST", "abuse.burst", "4000", "requests of one address at once"),
+    variable(
+        "TINYSCALE_ABUSE_SECRET_REQUESTS",
+        "abuse.secret_requests",
+        "",
+        "calls per second with all secrets together",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_CONNECTIONS",
+        "abuse.connections",
+        "20000",
+        "connections of one address",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_FAILURES",
+        "abuse.failures",
+        "30",
+        "wrong checksums of one address per minute",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_HEADER_TIME",
+        "abuse.header_time",
+        "20s",
+        "how long a request's header may take",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_BODY_TIME",
+        "abuse.body_time",
+        "30s",
+        "how long its body may take beyond 1 s per 2 KiB",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_IDLE_TIME",
+        "abuse.idle_time",
+        "75s",
+        "how long an unused connection is kept",
+    ),
+    variable(
+        "TINYSCALE_ABUSE_SECURITY_LOG",
+        "abuse.security_log",
+        "true",
+        "name refused clients in the log, for fail2ban",
+    ),
+    variable(
         "TINYSCALE_JOIN_HEAL_CREATE_TIME",
         "join.heal_create_time",
         "true",
@@ -280,7 +348,7 @@ fn value(variable: &Variable, text: String, place: &Place) -> Value {
                 .map(|address| node(group("address", Value::Loose(address.to_owned()))))
                 .collect(),
         ),
-        "TINYSCALE_CALLBACK_NETWORKS" | "TINYSCALE_TRUSTED_PROXIES" => {
+        "TINYSCALE_CALLBACK_NETWORKS" | "TINYSCALE_TRUSTED_PROXIES" | "TINYSCALE_ABUSE_EXEMPT" => {
             Value::List(text.split(',').map(|one| node(Value::Loose(one.to_owned()))).collect())
         }
         _ => Value::Loose(text),

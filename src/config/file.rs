@@ -10,6 +10,7 @@ pub(crate) mod edge;
 mod limits;
 pub(crate) mod listen;
 pub(crate) mod process;
+pub(crate) mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
 use crate::config::file::listen::ListenFile;
 use crate::config::file::process::ProcessFile;
+use crate::config::file::traffic::{AbuseFile, AccessLogFile};
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -46,6 +48,8 @@ pub(crate) struct File {
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
     pub(crate) limits: LimitsFile,
+    pub(crate) abuse: AbuseFile,
+    pub(crate) access_log: AccessLogFile,
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
@@ -104,7 +108,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 23] = [
+const TOP: [&str; 25] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -119,6 +123,8 @@ const TOP: [&str; 23] = [
     "probe",
     "timeouts",
     "limits",
+    "abuse",
+    "access_log",
     "join",
     "callbacks",
     "hooks",
@@ -149,6 +155,8 @@ impl File {
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
             limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
+            abuse: top.get("abuse").map(|node| read.abuse(node)).unwrap_or_default(),
+            access_log: top.get("access_log").map(|node| read.access_log(node)).unwrap_or_default(),
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
             drain: top.get("drain").map(|node| read.drain(node)).unwrap_or_default(),

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod edge;
+pub mod traffic;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::config::settings::admin::AdminSettings;
 pub use crate::config::settings::edge::{
     Address, ClusterProxy, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
 };
+use crate::config::settings::traffic::{AbuseSettings, AccessLogSettings};
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -48,6 +50,10 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The largest request bodies.
     pub limits: Limits,
+    /// How much one client may ask for.
+    pub abuse: AbuseSettings,
+    /// What is written down about requests.
+    pub access_log: AccessLogSettings,
     /// Whether a join into a meeting that was made anew gets the new createTime (`operators.md` 2.7).
     pub heal_create_time: bool,
     /// Where callbacks may go.

@@ -53,7 +53,13 @@ pub fn client(session: &Session, trusted: &TrustedProxies) -> Client {
     of(peer, scheme, authority, &request.headers, trusted)
 }
 
-/// The same, from the parts: the address of the connection (`None` for a Unix socket), how it came, the host
+/// Whether who sent the request of `session` is a proxy whose word is taken.
+pub fn is_believed(session: &Session, trusted: &TrustedProxies) -> bool {
+    let peer = session.client_addr().and_then(|address| address.as_inet()).map(|inet| inet.ip());
+    is_trusted(trusted, peer.unwrap_or(Ipv4Addr::LOCALHOST.into()).to_canonical())
+}
+
+/// The client, from the parts: the address of the connection (`None` for a Unix socket), how it came, the host
 /// of an absolute URI, and the header.
 pub fn of(
     peer: Option<IpAddr>,

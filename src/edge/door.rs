@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::edge::connection::{Arrival, Connection, Socket};
+use crate::edge::guard::{Guard, Reason};
 use crate::edge::proxy_protocol::{self, Said};
 use crate::state::State;
 
@@ -53,6 +54,8 @@ pub struct Door {
     pub state: Arc<State>,
     /// What those who answer are told.
     pub arrival: Arrival,
+    /// How many may come, and how long they may take.
+    pub guard: Arc<Guard>,
 }
 
 enum Accepting {
@@ -92,6 +95,7 @@ struct Shared<A> {
     proxies: Option<Arc<[IpNet]>>,
     state: Arc<State>,
     arrival: Arrival,
+    guard: Arc<Guard>,
     shutdown: ShutdownWatch,
 }
 
@@ -115,6 +119,7 @@ impl Door {
             proxies: self.proxies,
             state: self.state,
             arrival: self.arrival,
+            guard: self.guard,
             shutdown: shutdown.clone(),
         });
         loop {
@@ -143,12 +148,18 @@ impl<A: HttpServerApp + Send + Sync + 'static> Shared<A> {
     async fn serve(&self, socket: Socket, peer: Option<SocketAddr>) {
         let _open = self.state.connections().open();
         let Some((socket, peer)) = self.behind_proxy(socket, peer).await else { return };
+        // Whoever may use a Unix socket is on this machine and trusted.
+        let counted = peer.map(|peer| (peer.ip(), self.guard.connect(peer.ip())));
+        if let Some((address, None)) = counted {
+            return self.guard.tell(Reason::Connections, address, "", self.guard.now());
+        }
         let h2 = self.h2c.as_ref().filter(|_| self.acceptor.is_none());
         let h2 = match (h2, &socket) {
             (Some(h2c), Socket::Tcp(stream)) if begins_http2(stream).await => Some(h2c),
             _ => None,
         };
-        let connection = match Connection::new(socket, peer, self.arrival) {
+        let header_time = self.guard.settings().header_time;
+        let connection = match Connection::new(socket, peer, self.arrival, header_time) {
             Ok(connection) => connection,
             Err(why) => return log::debug!("a connection was given up; reason={why}"),
         };

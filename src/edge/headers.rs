@@ -5,14 +5,15 @@ use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::HeaderName;
 use http::header::{REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::modules::http::{HttpModule, HttpModuleBuilder, Module};
 use pingora_core::Result;
 
 use crate::config::settings::edge::SecurityHeaders;
 use crate::edge::client::Scheme;
+use crate::edge::request_id::X_REQUEST_ID;
 
 /// What is told to browsers about every answer. Nothing about frames: front ends show meetings in them.
 const LINES: [(HeaderName, &str); 2] = [
@@ -36,6 +37,8 @@ pub struct Lines {
     all: bool,
     /// For how long browsers use nothing but https, if they are told.
     hsts: Option<Duration>,
+    /// The ID of the request, whatever a server says.
+    id: Option<HeaderValue>,
 }
 
 impl Lines {
@@ -47,9 +50,17 @@ impl Lines {
         self.hsts = told.then_some(headers.hsts);
     }
 
+    /// Names the request.
+    pub fn name(&mut self, id: &str) {
+        self.id = HeaderValue::from_str(id).ok();
+    }
+
     fn write(&self, answer: &mut ResponseHeader) -> Result<()> {
         if answer.status.is_informational() {
             return Ok(());
+        }
+        if let Some(id) = &self.id {
+            answer.insert_header(X_REQUEST_ID, id)?;
         }
         for (name, value) in LINES.iter().filter(|_| self.all) {
             if !answer.headers.contains_key(name) {

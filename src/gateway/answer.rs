@@ -81,7 +81,7 @@ pub(crate) async fn text(session: &mut Session, status: StatusCode, text: Bytes)
     let mut answer = ResponseHeader::build(status, Some(6))?;
     answer.insert_header(header::CONTENT_TYPE, "text/plain;charset=UTF-8")?;
     answer.insert_header(header::CACHE_CONTROL, "no-store")?;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         answer.insert_header(header::RETRY_AFTER, RETRY_AFTER_S)?;
     }
     write(session, answer, text).await

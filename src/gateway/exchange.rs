@@ -15,6 +15,7 @@ use crate::gateway::body::Taken;
 use crate::gateway::browser::Visit;
 use crate::gateway::gzip::{Packer, Unpacker};
 use crate::gateway::held::Held;
+use crate::gateway::note::Note;
 use crate::gateway::peers::Use;
 use crate::gateway::request::Head;
 use crate::route::outgoing::{self, Outgoing};
@@ -34,6 +35,8 @@ pub struct Exchange {
     pub(crate) body_bytes_max: u64,
     /// How many came.
     pub(crate) body_bytes: u64,
+    /// When the first of them came.
+    pub(crate) body_began: Option<Moment>,
     /// Reads the answer, if the server compressed it.
     pub(crate) unpacker: Option<Unpacker>,
     /// Compresses the answer, if the client wants it so.
@@ -52,6 +55,8 @@ pub struct Exchange {
     pub(crate) errand: Option<Errand>,
     /// What to tell the client, if something better is known than that the server failed.
     pub(crate) fault: Option<Fault>,
+    /// What the access log will say.
+    pub(crate) note: Note,
     /// A stop waits for it.
     pub(crate) _in_flight: Option<in_flight::Guard>,
 }

@@ -17,19 +17,19 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use crate::bbb::fault::Fault;
 use crate::bbb::reply::Reply;
 use crate::bbb::xml::Answer;
+use crate::clock;
 use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
-use crate::gateway::{Gateway, answer, body, browser, held, learn, panics, request, upstream};
+use crate::gateway::note::Note;
+use crate::gateway::{Gateway, answer, body, browser, guard, held, learn, panics, request, upstream};
 use crate::route::outgoing::OutgoingBody;
-
-/// How long an idle client connection is kept.
-const KEEPALIVE_S: u64 = 75;
 
 impl Gateway {
     /// Takes to heart what the answer to a forwarded call says.
     fn learn(&self, exchange: &mut Exchange, answer: Option<&Answer>) {
         let Some(errand) = &mut exchange.errand else { return };
+        exchange.note.answered(errand, answer, self.state.now());
         learn::from_answer(&self.state, errand, answer);
         let lived = (&self.former_lives, errand.running_since, &errand.meeting);
         if let (Some(lives), Some(before), Some(id)) = lived {
@@ -66,6 +66,8 @@ impl Gateway {
         if let Some(client) = &exchange.client {
             edge::forwarded::write(client, request)?;
         }
+        request.insert_header(edge::request_id::X_REQUEST_ID, &exchange.note.request_id)?;
+        exchange.note.sent(errand);
         errand.asked = self.state.now();
         errand.tries += 1;
         if let Create::Claimed(guard) = &mut errand.create {
@@ -121,6 +123,7 @@ impl Gateway {
         // The outcome of a create is settled, or left in doubt, before anybody is answered.
         exchange.errand = None;
         let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
+        exchange.note.result = reply.key.map(Into::into);
         match session.response_written() {
             None => {
                 let sent = answer::send(session, &reply).await.is_ok();
@@ -161,7 +164,13 @@ impl ProxyHttp for Gateway {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
+        let note = Note {
+            began_unix_ms: clock::unix_ms(),
+            began: self.state.now(),
+            path: "/-".into(),
+            ..Note::default()
+        };
+        Exchange { _in_flight: Some(self.state.in_flight().begin()), note, ..Exchange::default() }
     }
 
     fn init_downstream_modules(&self, modules: &mut HttpModules) {
@@ -173,15 +182,22 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        let leaving = self.state.connections().are_leaving();
-        session.set_keepalive((!leaving).then_some(KEEPALIVE_S));
-        let client =
-            panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
-        let client = panics::outcome(client, exchange)?;
+        self.header_is_here(session);
+        if self.state.connections().are_leaving() {
+            session.set_keepalive(None);
+        }
+        let told = panics::caught_now(|| {
+            let client = edge::client::client(session, &self.trusted_proxies);
+            let believed = edge::client::is_believed(session, &self.trusted_proxies);
+            Ok((client, edge::request_id::of(&session.req_header().headers, believed)))
+        });
+        let (client, id) = panics::outcome(told, exchange)?;
         if let Some(lines) = session.downstream_modules_ctx.get_mut::<edge::headers::Lines>() {
             lines.decide(&self.security_headers, client.scheme);
+            lines.name(&id);
         }
         exchange.client = Some(client);
+        exchange.note.request_id = id;
         // What follows a request is the next one, answered in its turn; without this Pingora gives up the
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);
@@ -194,6 +210,7 @@ impl ProxyHttp for Gateway {
         }
         let Some(fault) = fault else { return Ok(()) };
         session.set_keepalive(None);
+        self.refused_by_header(exchange, &fault);
         exchange.fault = Some(fault);
         Error::e_explain(ErrorType::HTTPStatus(400), "refused by its header")
     }
@@ -207,6 +224,7 @@ impl ProxyHttp for Gateway {
                 panics::outcome(panicked, exchange)?
             }
         };
+        exchange.note.replied(&outcome);
         match outcome {
             Outcome::Forward => return Ok(false),
             Outcome::Reply(reply) => answer::send(session, &reply).await?,
@@ -248,7 +266,10 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        let taken = panics::caught_now(|| take_body(body, end, exchange));
+        let taken = panics::caught_now(|| {
+            take_body(body, end, exchange)?;
+            self.body_in_time(exchange)
+        });
         panics::outcome(taken, exchange)
     }
 
@@ -372,10 +393,14 @@ impl ProxyHttp for Gateway {
 
     async fn logging(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         _error: Option<&Error>,
         exchange: &mut Exchange,
     ) {
+        guard::answer_is_out(session);
+        if let Some(log) = &self.access_log {
+            log.write(&self.record(session, exchange));
+        }
         exchange.errand = None;
     }
 }

@@ -1,9 +1,11 @@
 //! The edge: who a client is, and how it may connect.
 
+mod access_log;
 mod acme;
 mod authority;
 mod browser;
 mod forwarded;
+mod guard;
 mod pebble;
 mod proxy_protocol;
 mod redirect;

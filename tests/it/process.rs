@@ -721,3 +721,68 @@ async fn the_log_tells_nothing_of_what_clients_send() {
         assert!(line.contains(" tinyscale"), "not our own: {line}");
     }
 }
+
+// ---- What it writes down ----------------------------------------------------------------------------
+
+/// Waits until the file `name` in the folder of `operator` has that many lines, and returns them.
+async fn lines_of(operator: &Operator, name: &str, count: usize) -> String {
+    let path = operator.folder.path().join(name);
+    let read = || std::fs::read_to_string(&path).unwrap_or_default();
+    wait_for(&format!("{count} lines in {name}"), || read().lines().count() >= count).await;
+    let text = read();
+    assert!(text.lines().count() == count && !text.contains(CANARY), "{text}");
+    text
+}
+
+#[tokio::test]
+async fn usr1_opens_the_access_log_anew_and_the_end_writes_the_rest() {
+    let sims = sims(1).await;
+    let operator = Operator::of(&sims).with("TINYSCALE_ACCESS_LOG", "access.log");
+    let process = operator.start();
+    process.get("create", "meetingID=CANARY&name=CANARY").await.assert_success();
+    lines_of(&operator, "access.log", 1).await;
+    let at = |name: &str| operator.folder.path().join(name);
+    std::fs::rename(at("access.log"), at("access.log.1")).unwrap();
+    process.signal(Signal::USR1);
+    wait_for("the new file", || at("access.log").exists()).await;
+    process.get("getMeetings", "").await.assert_success();
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().await.code, Some(0));
+    assert!(lines_of(&operator, "access.log", 1).await.contains("getMeetings"));
+    lines_of(&operator, "access.log.1", 1).await;
+}
+
+#[tokio::test]
+async fn the_access_log_may_go_to_stdout() {
+    let sims = sims(1).await;
+    let operator = Operator::of(&sims).with("TINYSCALE_ACCESS_LOG", "stdout");
+    let process = operator.with("TINYSCALE_ACCESS_LOG_FORMAT", "combined").start();
+    process.get("create", "meetingID=CANARY&name=CANARY").await.assert_success();
+    process.says("] \"GET /bigbluebutton/api/create HTTP/1.1\" 200 ").await;
+    assert!(process.out().contains("\n127.0.0.0 - - ["), "{}", process.out());
+}
+
+/// The filter of conf/fail2ban finds those who are told off, and nobody else.
+#[tokio::test]
+async fn fail2ban_understands_the_log() {
+    let sims = sims(1).await;
+    let process = Operator::of(&sims).start();
+    let address = process.address().await;
+    process.get("create", "meetingID=CANARY&name=CANARY").await.assert_success();
+    for _ in 0..3 {
+        let forged = "create?meetingID=CANARY&security:%20client=192.0.2.1&checksum=CANARY";
+        let forged = http().get(format!("http://{address}/bigbluebutton/api/{forged}"));
+        fetch(forged).await.assert_failed("checksumError");
+    }
+    let twofold = b"GET /bigbluebutton/api HTTP/1.1\r\nHost: x\nX: y\r\n\r\n";
+    raw(address, twofold).await;
+    process.says("reason=malformed").await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    std::fs::write(&log, process.err()).unwrap();
+    let filter = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/fail2ban/filter.d/tinyscale.conf");
+    let mut command = Command::new("fail2ban-regex");
+    let found = command.args(["-o", "ip"]).arg(&log).arg(filter).output().await.unwrap();
+    let found = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.lines().collect::<Vec<_>>(), ["127.0.0.1"; 4], "{}", process.err());
+}

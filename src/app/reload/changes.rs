@@ -21,6 +21,7 @@ pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Setti
     keep("public_url", before.public_url == wanted.public_url);
     keep("state_dir", before.state_dir == wanted.state_dir);
     keep("threads", before.threads == wanted.threads);
+    keep("access_log", before.access_log == wanted.access_log);
     let admin = match (&before.admin, &wanted.admin) {
         (Some(before), Some(wanted)) => before.is_same(wanted),
         (before, wanted) => before.is_none() && wanted.is_none(),
@@ -28,6 +29,7 @@ pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Setti
     keep("admin", admin);
     keep("process.run_dir", before.process.run_dir == wanted.process.run_dir);
     let settings = Settings {
+        access_log: before.access_log.clone(),
         listen: before.listen.clone(),
         public_url: before.public_url.clone(),
         state_dir: before.state_dir.clone(),
@@ -90,6 +92,7 @@ pub(super) fn in_words(before: &Settings, after: &Settings) -> Vec<String> {
     group("probe", before.probe == after.probe);
     group("timeouts", before.timeouts == after.timeouts);
     group("limits", before.limits == after.limits);
+    group("abuse", before.abuse == after.abuse);
     group("join", before.heal_create_time == after.heal_create_time);
     group("callbacks", before.callbacks == after.callbacks);
     group("hooks", before.hooks == after.hooks);

@@ -1,6 +1,6 @@
 //! Whole answers and requests, header line by header line: one that is missing, changed or too many is seen here.
 
-use crate::harness::{RawAnswer, World, ask, signed};
+use crate::harness::{Gateway, RawAnswer, World, ask, configured, signed};
 
 /// The header lines, names in lower case, sorted, without the clock, the length and the connection's end.
 fn lines(answer: &RawAnswer) -> Vec<String> {
@@ -137,4 +137,67 @@ async fn requests_to_servers_line_by_line() {
         "x-real-ip: 127.0.0.1",
     ];
     assert_eq!(headers, expected);
+}
+
+/// A server of one answer, to a create with this status, which says everything about itself that a server can say in a header.
+fn talkative(status: &'static str) -> std::net::SocketAddr {
+    use std::io::{Read, Write};
+    let body = "<response><returncode>SUCCESS</returncode><meetingID>room</meetingID>\
+        <internalMeetingID>i-1</internalMeetingID><createTime>1</createTime><meetings/></response>";
+    let rest = format!(
+        "Server: nginx\r\nContent-Type: text/xml;charset=utf-8\r\n\
+         Cache-Control: no-cache, no-store\r\nPragma: no-cache\r\nExpires: 0\r\n\
+         Last-Modified: Thu, 01 Jan 1970 00:00:00 GMT\r\nSet-Cookie: JSESSIONID=a\r\nETag: \"a\"\r\n\
+         Strict-Transport-Security: max-age=1\r\nX-Powered-By: a\r\nAlt-Svc: h3=\":443\"\r\n\
+         Access-Control-Allow-Origin: *\r\nLink: <a>\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let (mut head, mut byte) = (Vec::new(), [0]);
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                head.push(byte[0]);
+            }
+            let is_create = String::from_utf8_lossy(&head).contains("/create?");
+            let status = if is_create { status } else { "200 OK" };
+            let _ = stream.write_all(format!("HTTP/1.1 {status}\r\n{rest}").as_bytes());
+        }
+    });
+    address
+}
+
+async fn in_front_of(server: std::net::SocketAddr) -> World {
+    let list = format!("  - {{ name: bbb1, url: \"http://{server}/bigbluebutton\", secret: s }}\n");
+    World { sims: Vec::new(), gateway: Gateway::start(configured(&list)).await }
+}
+
+/// `clients.md` 3.1: of what a server says in its header, only what is about the answer itself goes on.
+#[tokio::test]
+async fn answers_of_servers_line_by_line() {
+    let world = in_front_of(talkative("200 OK")).await;
+    let answer = call(&world, "create", "meetingID=room&name=nn", "").await;
+    assert!(answer.text().contains("i-1"), "{}", answer.text());
+    let expected = [
+        "cache-control: no-cache, no-store",
+        "content-type: text/xml;charset=utf-8",
+        "expires: 0",
+        "last-modified: Thu, 01 Jan 1970 00:00:00 GMT",
+        "pragma: no-cache",
+        REFERRER,
+        NOSNIFF,
+    ];
+    assert_eq!(lines(&answer), expected);
+}
+
+/// An answer with another status than 200 is none, even if it reads like one.
+#[tokio::test]
+async fn only_status_200_is_an_answer() {
+    for status in ["203 Maybe", "302 Found", "404 Not Found"] {
+        let world = in_front_of(talkative(status)).await;
+        let answer = call(&world, "create", "meetingID=room&name=nn", "").await;
+        assert!(answer.text().contains("<messageKey>internalError"), "{status}: {answer:?}");
+    }
 }

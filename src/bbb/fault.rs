@@ -174,3 +174,110 @@ impl Fault {
         Self::new("internalError", "The request could not be completed.")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(told: impl IntoIterator<Item = (Fault, &'static str, &'static str)>) {
+        for (fault, key, message) in told {
+            assert_eq!((fault.key, &*fault.message), (key, message));
+        }
+    }
+
+    /// Programs compare keys, and people search for messages: neither changes by chance. Keys and texts are
+    /// written out a second time on purpose.
+    #[test]
+    fn keys_and_messages_where_bbb_would_answer() {
+        check([
+            (Fault::checksum_missing(), "checksumError", "You must provide the checksum"),
+            (Fault::checksum_mismatch(), "checksumError", "Checksums do not match"),
+            (
+                Fault::checksum_of_recordings(),
+                "checksumError",
+                "You did not pass the checksum security check",
+            ),
+            (Fault::meeting_id_missing(), "missingParamMeetingID", "You must provide a meeting ID"),
+            (Fault::meeting_not_found(), "notFound", "A meeting with that ID does not exist"),
+            (Fault::chat_meeting_not_found(), "meetingNotFound", "Meeting not found"),
+            (Fault::record_id_missing(), "missingParamRecordID", "You must specify a recordID."),
+            (
+                Fault::publish_missing(),
+                "missingParamPublish",
+                "You must specify a publish value true or false.",
+            ),
+            (
+                Fault::text_track_recording_not_found("r-1"),
+                "noRecordings",
+                "No recording found for r-1",
+            ),
+            (Fault::recordings_not_found(), "notFound", "We could not find recordings"),
+            (
+                Fault::hook_url_missing(),
+                "missingParamCallbackURL",
+                "You must specify a callbackURL in the parameters.",
+            ),
+            (
+                Fault::hook_not_created(),
+                "createHookError",
+                "An error happened while creating your hook. Check the logs.",
+            ),
+            (
+                Fault::hook_id_missing(),
+                "missingParamHookID",
+                "You must specify a hookID in the parameters.",
+            ),
+            (Fault::hook_not_found(), "destroyMissingHook", "The hook informed was not found."),
+            (Fault::unsupported(), "unsupportedRequest", "This request is not supported."),
+            (
+                Fault::unsupported_content_type(),
+                "unsupportedContentType",
+                "POST request Content-Type is missing or unsupported",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn keys_and_messages_where_only_a_balancer_answers() {
+        check([
+            (Fault::no_server(), "internalError", "Could not find any available servers."),
+            (
+                Fault::tag_unavailable("a,b"),
+                "serverTagUnavailable",
+                "There is no available server with the required tag=a,b.",
+            ),
+            (Fault::create_failed(), "internalError", "Unable to create meeting on server."),
+            (Fault::meeting_unreachable(), "internalError", "Unable to access meeting on server."),
+            (Fault::server_unreachable(), "internalError", "Unable to access server."),
+            (
+                Fault::server_unavailable(),
+                "serverUnavailable",
+                "The server for this meeting is disabled/offline.",
+            ),
+            (
+                Fault::body_too_large(7),
+                "requestTooLarge",
+                "The request body is larger than 7 bytes.",
+            ),
+            (Fault::header_too_large(), "requestTooLarge", "The request header is too large."),
+            (Fault::malformed_request(), "malformedRequest", "The request is malformed."),
+            (
+                Fault::too_busy(),
+                "internalError",
+                "Too many large requests at the same time. Please try again.",
+            ),
+            (
+                Fault::meeting_not_ready(),
+                "notFound",
+                "The meeting is being created. Please try again in a few seconds.",
+            ),
+            (
+                Fault::request_incomplete(),
+                "requestIncomplete",
+                "The request body ended before it was complete.",
+            ),
+            (Fault::internal(), "internalError", "The request could not be completed."),
+        ]);
+    }
+}

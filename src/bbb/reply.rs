@@ -158,6 +158,12 @@ mod tests {
     }
 
     #[test]
+    fn text_stays_text_in_xml() {
+        let escaped = "&lt;a b=&quot;c&quot;&gt; &amp;amp; &#39;\té\r\n";
+        assert_eq!(escape("<a b=\"c\"> &amp; '\té\r\n\0\u{1b}\u{7f}"), escaped);
+    }
+
+    #[test]
     fn failures_in_both_formats() {
         let fault = Fault::meeting_not_found();
         assert_eq!(

@@ -155,6 +155,31 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_8000_bytes_is_a_line_and_forms_are_for_who_takes_them() {
+        let of_bytes = |name: &str, bytes: usize| {
+            let write = |more: usize| {
+                let query = format!("meetingID=m&x={}", "x".repeat(more));
+                write(&call(name, &query, None), &spec("bbb1"), false)
+            };
+            write(bytes - write(0).target.len())
+        };
+        for name in [
+            "create",
+            "end",
+            "isMeetingRunning",
+            "getMeetingInfo",
+            "getRecordings",
+            "updateRecordings",
+        ] {
+            assert_eq!(of_bytes(name, 8000).body, OutgoingBody::None, "{name}");
+            assert!(matches!(of_bytes(name, 8001).body, OutgoingBody::Form(_)), "{name}");
+        }
+        for name in ["sendChatMessage", "publishRecordings", "deleteRecordings"] {
+            assert_eq!(of_bytes(name, 8001).body, OutgoingBody::None, "{name}");
+        }
+    }
+
+    #[test]
     fn what_browsers_would_escape_is_escaped_before_signing() {
         let location =
             join_location(&call("join", "fullName=O'Neil+é&meetingID=m", None), &spec("bbb1"));

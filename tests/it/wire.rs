@@ -4,6 +4,7 @@
 mod bodies;
 mod checksums;
 mod compression;
+mod headers;
 mod lines;
 mod smuggling;
 

@@ -65,7 +65,10 @@ async fn addresses_that_are_not_allowed_are_never_called() {
         let own = meeting.params.iter().find(|(name, _)| name == "meetingEndedURL").unwrap();
         let path = own.1.strip_prefix("http://tinyscale.test").unwrap();
         let through = format!("http://{}{path}", strict.address);
-        assert_eq!(fetch(http().get(&through)).await.status, 503, "{host}");
+        let refused = fetch(http().get(&through)).await;
+        assert_eq!(refused.status, 503, "{host}");
+        assert_eq!(refused.header("retry-after"), "30");
+        assert_eq!((refused.header("cache-control"), &*refused.body), ("no-store", ""));
         // The same URL at the other gateway works, so it is the rule that stopped it.
         let allowed = format!("http://{}{path}", world.gateway.address);
         assert_eq!(fetch(http().get(&allowed)).await.status, 200, "{host}");

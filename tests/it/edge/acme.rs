@@ -138,6 +138,8 @@ async fn refused_it_is_said_and_nothing_else_is_shown() {
     let answer = ask(address, request).await;
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("still being ordered"), "{}", answer.text());
+    let lines = ["content-type", "cache-control", "retry-after"].map(|name| answer.header(name));
+    assert_eq!(lines, ["text/plain;charset=UTF-8", "no-store", "30"]);
     let path =
         "GET /.well-known/acme-challenge/nothing HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     assert_eq!(ask(address, path).await.status, 404);

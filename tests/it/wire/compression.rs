@@ -128,9 +128,12 @@ async fn what_a_server_compresses_unasked_is_read_as_what_it_says() {
         "<response><returncode>SUCCESS</returncode><x>{}</x></response>",
         "ab ".repeat(200_000)
     );
-    for text in [INFO.to_owned(), long] {
+    for (text, name) in [(INFO.to_owned(), "gzip"), (INFO.to_owned(), "x-gzip"), (long, "gzip")] {
         let body = zip(&text);
-        let address = server(move || plain(&body, "Content-Encoding: gzip\r\nSet-Cookie: a=b\r\nStrict-Transport-Security: max-age=9\r\n")).await;
+        let more = format!(
+            "Content-Encoding: {name}\r\nSet-Cookie: a=b\r\nStrict-Transport-Security: max-age=9\r\n"
+        );
+        let address = server(move || plain(&body, &more)).await;
         let gateway = gateway_to(address).await;
         for encoding in ["UTF-8", "gzip"] {
             let answer =
@@ -146,7 +149,8 @@ async fn what_a_server_compresses_unasked_is_read_as_what_it_says() {
 
 #[tokio::test]
 async fn what_cannot_be_unpacked_is_no_answer() {
-    let good = zip("<response><returncode>SUCCESS</returncode></response>");
+    const GOOD: &str = "<response><returncode>SUCCESS</returncode></response>";
+    let good = zip(GOOD);
     let cut = good[..good.len() - 4].to_vec();
     let html = zip("<html>maintenance</html>");
     let bomb = zip(&format!("<response>{}", " ".repeat(64 * 1024 * 1024)));
@@ -154,7 +158,9 @@ async fn what_cannot_be_unpacked_is_no_answer() {
         ("cut", cut, "gzip"),
         ("html", html, "gzip"),
         ("plain", b"<response></response>".to_vec(), "gzip"),
-        ("unknown", good, "br"),
+        // Whatever it looks like: what it means is not known.
+        ("unknown", GOOD.into(), "br"),
+        ("empty", Vec::new(), "identity"),
         ("bomb", bomb, "gzip"),
     ] {
         let more = format!("Content-Encoding: {encoding}\r\n");

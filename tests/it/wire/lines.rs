@@ -230,3 +230,29 @@ async fn requests_sent_ahead_are_answered_in_their_order() {
     }
     assert_eq!((rest.len(), world.copies("room")), (0, 1));
 }
+
+/// The known limits of docs/api.md: what the HTTP library refuses before anybody is asked, and the next smaller
+/// thing that is answered in BBB's form.
+#[tokio::test]
+async fn what_the_http_library_refuses_by_itself() {
+    let world = World::start(1).await;
+    let target = |bytes: usize| {
+        let start = "/bigbluebutton/api/getMeetings?x=";
+        format!("{start}{}", "x".repeat(bytes - start.len()))
+    };
+    let lines = |count: usize| (0..count).map(|n| format!("X-{n}: v\r\n")).collect::<String>();
+    for (target, more) in [(target(65_535), String::new()), (target(100), lines(260))] {
+        let answer = ask(world.gateway.address, &request("GET", &target, &more)).await;
+        assert_eq!((answer.status, &*answer.body), (400, &b""[..]));
+    }
+    let bytes = b"GET /bigbluebutton/api/getMeetings?x=\xff HTTP/1.1\r\nHost: lb\r\n\r\n";
+    let answer = raw_bytes(world.gateway.address, bytes).await;
+    assert_eq!(RawAnswer::first_of(&answer).unwrap().0.status, 400);
+    for (target, more, key) in [
+        (target(65_534), String::new(), "checksumError"),
+        (target(100), lines(250), "requestTooLarge"),
+    ] {
+        let answer = ask(world.gateway.address, &request("GET", &target, &more)).await;
+        assert_refused(&answer, key, key);
+    }
+}

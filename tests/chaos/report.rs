@@ -52,6 +52,9 @@ meetings that are on no server yet: while no server is disturbed.)
 denied (`notFound`, not running with people in it) that its server has, disturbed or not; another meeting than \
 the one that was made; creates at the same time that make two; a create that gives the meeting that was ended before; a \
 join that leads to a server without the meeting; getMeetings with a meeting twice.
+* One thing is excused, and can happen: a create that gives the meeting that was ended before, if tinyscale was killed \
+since that `end`, or in the six seconds before it. A meeting takes a moment to end; its server still lists it then, and \
+only the process that was killed knew that it was ended.
 * After an `end` without an answer nothing is said about that room for twenty seconds: its server may carry it out when it \
 wakes.
 * When all is over: every meeting that a server has is found, with its own internal ID, and listed.

@@ -1,8 +1,10 @@
 //! What operators and monitoring ask, on a listener of its own that front ends and browsers of participants have
-//! no business with. Says nothing of who is in a meeting, and no meeting's name or ID.
+//! no business with. Says nothing of who is in a meeting, and no meeting's name or ID, but for
+//! the internal IDs of those that are alive twice.
 
 mod access;
 mod api;
+mod change;
 pub mod listener;
 
 use std::sync::Arc;
@@ -47,7 +49,10 @@ impl Admin {
             .route("/metrics/bbb/{server}", get(metrics_of_one))
             .route("/sd/prometheus", get(discovery))
             .route("/api/v1/servers", get(api::servers))
-            .route("/api/v1/servers/{server}/mode", put(api::set_mode))
+            .route("/api/v1/servers/{server}/mode", put(change::set_mode))
+            .route("/api/v1/servers/{server}/give-up", post(change::give_up))
+            .route("/api/v1/events", get(api::events))
+            .route("/api/v1/doubles", get(api::doubles))
             .route("/api/v1/placements", get(api::placements))
             .route("/api/v1/meetings/find", post(api::find))
             .layer(middleware::from_fn_with_state(self.access.clone(), access::check))

@@ -3,6 +3,7 @@
 //! What was asked for goes to standard output: ok, the table of servers, help. What went wrong, and the log,
 //! go to standard error.
 
+mod operate;
 mod replay;
 mod trace;
 
@@ -50,6 +51,8 @@ enum Command {
     Replay(replay::Args),
     /// Turn an access log into a trace for `replay`; meetings are hashes in it
     Trace(trace::Args),
+    #[command(flatten)]
+    Operate(operate::Command),
 }
 
 /// Runs the program with the process's arguments and environment.
@@ -60,7 +63,7 @@ pub fn run() -> ExitCode {
         Err(error) => error.exit(),
     };
     match obey(&args) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(wrong) => {
             say(std::io::stderr(), wrong.trim_end());
             ExitCode::FAILURE
@@ -69,21 +72,24 @@ pub fn run() -> ExitCode {
 }
 
 /// Does what was asked for, or says what is wrong.
-fn obey(args: &Args) -> Result<(), String> {
+fn obey(args: &Args) -> Result<ExitCode, String> {
     let level = log_level(std::env::var_os(LOG).as_deref())?;
     if let Some(Command::Replay(replay)) = &args.command {
         let summary = replay::run(replay, args.config.as_deref());
         say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(Command::Trace(trace)) = &args.command {
         // The trace may go to standard output.
         say(std::io::stderr(), &trace::run(trace).map_err(|wrong| format!("{wrong:#}"))?);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
-    let settings = settings(args)?;
     // Pingora and reqwest must agree on one; Pingora knows only this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(Command::Operate(command)) = &args.command {
+        return operate::run(command, args.config.as_deref());
+    }
+    let settings = settings(args)?;
     let failed = |error: anyhow::Error| format!("tinyscale: {error:#}");
     let app = App::new(settings).map_err(failed)?;
     let again = args.clone();
@@ -91,12 +97,13 @@ fn obey(args: &Args) -> Result<(), String> {
     if args.test || matches!(args.command, Some(Command::Check)) {
         say(std::io::stdout(), "ok");
         show_certificates(&app);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr(level);
     log_panics();
     limits::raise_open_files();
-    serve::run(&app, &Terminal).map_err(failed)
+    serve::run(&app, &Terminal).map_err(failed)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn settings(args: &Args) -> Result<Settings, String> {
@@ -193,6 +200,8 @@ fn variables() -> String {
     text.push_str("\nOnly in the environment:\n");
     let log = "how much is logged: off, error, warn, info, debug, trace [default: info]";
     text.push_str(&format!("  {LOG:width$}  {log}\n"));
+    let token = "for status, drain and the others that ask a running tinyscale; --help of each";
+    text.push_str(&format!("  {:width$}  {token}\n", operate::TOKEN));
     for (name, meaning) in [
         ("SSL_CERT_FILE", "authorities trusted for https servers, instead of this machine's"),
         ("SSL_CERT_DIR", "the same, a folder of them"),

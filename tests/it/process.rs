@@ -42,9 +42,9 @@ pub(crate) struct Process {
 
 /// What is left of one that has ended.
 pub(crate) struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Operator {
@@ -78,6 +78,12 @@ impl Operator {
 
     pub(crate) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
         self.args = args.map(OsString::from).to_vec();
+        self
+    }
+
+    /// Arguments after those it has.
+    pub(crate) fn more(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(OsString::from));
         self
     }
 
@@ -171,12 +177,12 @@ impl Process {
         self.out.lock().clone()
     }
 
-    fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         self.err.lock().clone()
     }
 
     /// Waits for words on one of its outputs.
-    async fn says(&self, words: &str) {
+    pub(crate) async fn says(&self, words: &str) {
         let said = || self.out().contains(words) || self.err().contains(words);
         wait_for(&format!("{words:?}"), said).await;
     }
@@ -204,7 +210,7 @@ impl Process {
     }
 
     /// Waits for its end.
-    async fn end(mut self) -> Ended {
+    pub(crate) async fn end(mut self) -> Ended {
         let status = match tokio::time::timeout(DEADLINE, self.child.wait()).await {
             Ok(status) => status.unwrap(),
             Err(_) => panic!("it does not end:\n{}{}", self.out(), self.err()),
@@ -235,7 +241,7 @@ fn url(address: SocketAddr, call: &str, query: &str) -> String {
     format!("http://{address}/bigbluebutton/api/{call}?{query}")
 }
 
-async fn sims(count: usize) -> Vec<Sim> {
+pub(crate) async fn sims(count: usize) -> Vec<Sim> {
     sim::start_many(count, |n| SimConfig {
         name: format!("bbb{}", n + 1),
         secret: format!("CANARY-{}", n + 1),
@@ -246,7 +252,7 @@ async fn sims(count: usize) -> Vec<Sim> {
 }
 
 /// A port that nobody else gets while the socket lives, and that a program that listens still can take.
-fn reserve(port: u16) -> std::io::Result<(TcpSocket, u16)> {
+pub(crate) fn reserve(port: u16) -> std::io::Result<(TcpSocket, u16)> {
     let socket = TcpSocket::new_v6()?;
     socket.set_reuseaddr(true)?;
     socket.bind((std::net::Ipv6Addr::UNSPECIFIED, port).into())?;
@@ -327,7 +333,7 @@ async fn help_lists_every_variable() {
     let ended = Operator::new().args(["--help"]).run().await;
     assert_eq!(ended.code, Some(0));
     let known = VARIABLES.iter().map(|variable| variable.name);
-    for name in known.chain(["TINYSCALE_LOG", "SSL_CERT_FILE"]) {
+    for name in known.chain(["TINYSCALE_LOG", "TINYSCALE_ADMIN_TOKEN", "SSL_CERT_FILE"]) {
         let listed = ended.out.lines().any(|line| line.split_whitespace().next() == Some(name));
         assert!(listed, "{name} is not in:\n{}", ended.out);
     }

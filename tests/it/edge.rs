@@ -1,7 +1,7 @@
 //! The edge: who a client is, and how it may connect.
 
 mod acme;
-mod authority;
+pub(crate) mod authority;
 mod forwarded;
 mod pebble;
 mod proxy_protocol;

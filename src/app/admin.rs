@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -11,14 +12,19 @@ use pingora_core::services::background::BackgroundService;
 use crate::admin::{Admin, listener};
 use crate::app::App;
 use crate::app::listen::Bound;
-use crate::config::settings::Address;
+use crate::config::settings::admin::AdminSettings;
+use crate::config::settings::{Address, Listen};
 use crate::edge::door::Listener;
 use crate::metrics::beside::{Beside, Taken};
+
+/// How often an address is tried that another process still has.
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// Answers operators and monitoring.
 pub(crate) struct Operators {
     address: Address,
-    /// Until it is started.
+    wanted: Listen,
+    /// Until it is started; `None`: another process has it until then.
     listener: Mutex<Option<Listener>>,
     admin: Admin,
 }
@@ -28,6 +34,19 @@ impl Operators {
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
+
+    async fn bound(&self, ours: Option<Listener>) -> Listener {
+        if let Some(listener) = ours {
+            return listener;
+        }
+        loop {
+            let bound = Bound::to(std::slice::from_ref(&self.wanted));
+            if let Some((_, listener)) = bound.ok().and_then(Bound::into_first) {
+                return listener;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+        }
+    }
 }
 
 impl App {
@@ -36,14 +55,18 @@ impl App {
         let settings = self.settings();
         let Some(wanted) = &settings.admin else { return Ok(None) };
         let bound = Bound::to(std::slice::from_ref(&wanted.listen))?.into_first();
-        let app = self.clone();
-        let process = Arc::new(move || app.process_metrics());
-        let admin = Admin::new(self.state.clone(), wanted, process);
+        let admin = self.admin(wanted);
         Ok(bound.map(|(address, listener)| Operators {
             address,
+            wanted: wanted.listen.clone(),
             listener: Mutex::new(Some(listener)),
             admin,
         }))
+    }
+
+    fn admin(&self, wanted: &AdminSettings) -> Admin {
+        let app = self.clone();
+        Admin::new(self.state.clone(), wanted, Arc::new(move || app.process_metrics()))
     }
 
     /// What monitoring is told of the process itself.
@@ -60,14 +83,27 @@ impl App {
         });
         Beside { certificates: certificates.into_iter().collect(), reload, ..Beside::default() }
     }
+
+    /// The same as soon as the process that has it lets go of it.
+    pub(crate) fn admin_later(&self) -> Option<Operators> {
+        let settings = self.settings();
+        let wanted = settings.admin.as_ref()?;
+        let admin = self.admin(wanted);
+        let (address, wanted) = (wanted.listen.address.clone(), wanted.listen.clone());
+        Some(Operators { address, wanted, listener: Mutex::default(), admin })
+    }
 }
 
 #[async_trait]
 impl BackgroundService for Operators {
     async fn start(&self, shutdown: ShutdownWatch) {
-        let listener = self.listener.lock().take();
-        if let Some(listener) = listener {
-            listener::run(self.admin.clone(), listener, shutdown).await;
-        }
+        let mut stopping = shutdown.clone();
+        let ours = self.listener.lock().take();
+        let listener = tokio::select! {
+            listener = self.bound(ours) => listener,
+            // An error means that nobody is left to answer.
+            _ = stopping.wait_for(|stop| *stop) => return,
+        };
+        listener::run(self.admin.clone(), listener, shutdown).await;
     }
 }

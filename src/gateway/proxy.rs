@@ -163,7 +163,8 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        session.set_keepalive(Some(KEEPALIVE_S));
+        let leaving = self.state.connections().are_leaving();
+        session.set_keepalive((!leaving).then_some(KEEPALIVE_S));
         let client =
             panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
         let client = panics::outcome(client, exchange)?;

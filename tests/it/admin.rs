@@ -272,7 +272,7 @@ async fn certificates_and_reloads_are_told_once_there_are_any() {
     let mut settings = administrated(&sims, &[]);
     settings.listen = vec![encrypted(files)];
     let app = App::new(settings).unwrap();
-    app.read_from(Box::new(|| Err("nothing good".to_owned())));
+    app.read_from(Box::new(|| Err("nothing good".to_owned())), None);
     let gateway = Gateway::run(&app).await;
     let before = get(&gateway, "/metrics").await.body;
     let line =

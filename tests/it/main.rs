@@ -21,4 +21,5 @@ mod property;
 mod reload;
 mod tidy;
 mod tls;
+mod upgrade;
 mod wire;

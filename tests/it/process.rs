@@ -21,12 +21,12 @@ use tokio::process::{Child, Command};
 use crate::harness::{Answer, DEADLINE, fetch, http, raw, wait_for};
 
 const CANARY: &str = "CANARY";
-const FRONT: &str = "CANARY-front";
+pub(crate) const FRONT: &str = "CANARY-front";
 
 /// Somebody who starts the program.
 #[derive(Clone)]
 pub(crate) struct Operator {
-    folder: Arc<tempfile::TempDir>,
+    pub(crate) folder: Arc<tempfile::TempDir>,
     env: Vec<(OsString, OsString)>,
     args: Vec<OsString>,
 }
@@ -93,8 +93,12 @@ impl Operator {
     }
 
     pub(crate) fn start(&self) -> Process {
-        let binary = Path::new(env!("CARGO_BIN_EXE_tinyscale"));
-        self.start_as(Command::new(binary).args(&self.args))
+        self.start_at(Path::new(env!("CARGO_BIN_EXE_tinyscale")))
+    }
+
+    /// Starts the program that lies at `path`.
+    pub(crate) fn start_at(&self, path: &Path) -> Process {
+        self.start_as(Command::new(path).args(&self.args))
     }
 
     fn start_as(&self, command: &mut Command) -> Process {
@@ -145,7 +149,7 @@ impl Operator {
 }
 
 /// A `servers.json` that lists them.
-fn servers_json(sims: &[Sim]) -> String {
+pub(crate) fn servers_json(sims: &[Sim]) -> String {
     let list = sims.iter().map(|sim| {
         let (url, secret, name) = (sim.url(), sim.secret(), sim.name());
         format!(r#"{{"host": "{url}", "secret": "{secret}", "name": "{name}"}}"#)
@@ -168,9 +172,23 @@ fn collect(
 }
 
 impl Process {
-    fn signal(&self, signal: Signal) {
-        let id = self.child.id().unwrap();
-        kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(self.pid(), signal);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits for the end of this process; others that it started may go on.
+    pub(crate) async fn leave(&mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        let Ok(status) = ended else { panic!("it does not end:\n{}{}", self.out(), self.err()) };
+        status.unwrap().code()
     }
 
     pub(crate) fn out(&self) -> String {
@@ -236,7 +254,12 @@ impl Drop for Process {
     }
 }
 
-fn url(address: SocketAddr, call: &str, query: &str) -> String {
+/// Sends a signal to a process.
+pub(crate) fn send(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
+pub(crate) fn url(address: SocketAddr, call: &str, query: &str) -> String {
     let query = checksum::sign(call, query, Algorithm::Sha256, &Secret::new(FRONT).unwrap());
     format!("http://{address}/bigbluebutton/api/{call}?{query}")
 }

@@ -309,7 +309,7 @@ fn the_simulated_server_shares_no_code() {
 }
 
 /// The documents that promise something to people.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -318,6 +318,7 @@ const DOCUMENTS: [&str; 8] = [
     "conf/tinyscale.yaml",
     "docs/bounds.md",
     "docs/operating.md",
+    "docs/upgrade.md",
 ];
 
 #[test]

@@ -1,8 +1,10 @@
 //! What operators and monitoring ask, on a listener of its own that front ends and browsers of participants have
-//! no business with. Says nothing of who is in a meeting, and no meeting's name or ID.
+//! no business with. Says nothing of who is in a meeting, and no meeting's name or ID, but for
+//! the internal IDs of those that are alive twice.
 
 mod access;
 mod api;
+mod change;
 pub mod listener;
 
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use serde_json::json;
 use crate::admin::access::Access;
 use crate::clock;
 use crate::config::settings::admin::AdminSettings;
+use crate::metrics::beside::{Beside, Draining};
 use crate::metrics::greenstatic::{self, Instance};
 use crate::metrics::own;
 use crate::metrics::snapshot::{self, Server};
@@ -30,12 +33,17 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct Admin {
     state: Arc<State>,
     access: Arc<Access>,
+    process: Arc<dyn Fn() -> Beside + Send + Sync>,
 }
 
 impl Admin {
-    /// For the cluster in `state`.
-    pub fn new(state: Arc<State>, settings: &AdminSettings) -> Self {
-        Self { state, access: Arc::new(Access::new(settings)) }
+    /// For the cluster in `state`. `process` tells what is known of the process: certificates and the last reload.
+    pub fn new(
+        state: Arc<State>,
+        settings: &AdminSettings,
+        process: Arc<dyn Fn() -> Beside + Send + Sync>,
+    ) -> Self {
+        Self { state, access: Arc::new(Access::new(settings)), process }
     }
 
     /// All paths. Metrics need a token as everything else does, once there are tokens; whether it lives and is
@@ -47,7 +55,10 @@ impl Admin {
             .route("/metrics/bbb/{server}", get(metrics_of_one))
             .route("/sd/prometheus", get(discovery))
             .route("/api/v1/servers", get(api::servers))
-            .route("/api/v1/servers/{server}/mode", put(api::set_mode))
+            .route("/api/v1/servers/{server}/mode", put(change::set_mode))
+            .route("/api/v1/servers/{server}/give-up", post(change::give_up))
+            .route("/api/v1/events", get(api::events))
+            .route("/api/v1/doubles", get(api::doubles))
             .route("/api/v1/placements", get(api::placements))
             .route("/api/v1/meetings/find", post(api::find))
             .layer(middleware::from_fn_with_state(self.access.clone(), access::check))
@@ -59,6 +70,21 @@ impl Admin {
 
     fn servers(&self) -> Vec<Server> {
         snapshot::take(&self.state.cluster(), self.state.now())
+    }
+
+    fn beside(&self) -> Beside {
+        let doubles = self.state.doubles();
+        let (mut drains, mut counts) = (Vec::new(), Vec::new());
+        for one in self.state.standings() {
+            let twice = doubles.iter().find(|(server, _)| *server == one.name);
+            let server = one.name.to_string();
+            counts.push((server.clone(), twice.map_or(0, |(_, twice)| twice.len())));
+            if let Some(drain) = one.drain {
+                let (meetings, until_unix_s) = (one.meetings, drain.until_unix_s);
+                drains.push(Draining { server, meetings, until_unix_s });
+            }
+        }
+        Beside { drains, doubles: counts, ..(self.process)() }
     }
 }
 
@@ -77,7 +103,8 @@ async fn ready(Shared(admin): Shared<Admin>) -> Response {
 
 async fn metrics(Shared(admin): Shared<Admin>) -> Response {
     let in_flight = admin.state.in_flight().count();
-    exposition(own::write(&admin.servers(), admin.state.polls(), in_flight, clock::unix_s()))
+    let (servers, beside) = (admin.servers(), admin.beside());
+    exposition(own::write(&servers, &beside, admin.state.polls(), in_flight, clock::unix_s()))
 }
 
 async fn metrics_of_all(Shared(admin): Shared<Admin>) -> Response {

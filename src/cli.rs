@@ -3,6 +3,7 @@
 //! What was asked for goes to standard output: ok, the table of servers, help. What went wrong, and the log,
 //! go to standard error.
 
+mod operate;
 mod replay;
 mod trace;
 
@@ -63,6 +64,8 @@ enum Command {
     Replay(replay::Args),
     /// Turn an access log into a trace for `replay`; meetings are hashes in it
     Trace(trace::Args),
+    #[command(flatten)]
+    Operate(operate::Command),
 }
 
 /// How a running process is found.
@@ -86,6 +89,14 @@ pub fn run() -> ExitCode {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
+    // Pingora and reqwest must agree on one; Pingora knows only this one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(Command::Operate(command)) = &args.command {
+        return operate::run(command, args.config.as_deref()).unwrap_or_else(|wrong| {
+            say(std::io::stderr(), wrong.trim_end());
+            ExitCode::FAILURE
+        });
+    }
     let mut voice = None;
     match obey(&args, &mut voice) {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,7 +126,8 @@ fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
     let asked = match &args.command {
         Some(Command::Reload(found)) => Some(("reload", found)),
         Some(Command::Upgrade(found)) => Some(("upgrade", found)),
-        Some(Command::Replay(_) | Command::Trace(_) | Command::Check) | None => None,
+        Some(Command::Replay(_) | Command::Trace(_) | Command::Check | Command::Operate(_))
+        | None => None,
     };
     if let Some((what, found)) = asked {
         let answer = control::ask(&run_dir(args, found), what)?;
@@ -126,8 +138,6 @@ fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
     let predecessor = if args.take_over { Some(predecessor(voice)?) } else { None };
     let file = Watched::now(args.config.clone().unwrap_or_else(|| PathBuf::from(SERVERS)));
     let settings = settings(args)?;
-    // Pingora and reqwest must agree on one; Pingora knows only this one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |error: anyhow::Error| format!("tinyscale: {error:#}");
     let app = App::new(settings).map_err(failed)?;
     app.tell(Systemd::of(
@@ -292,6 +302,8 @@ fn variables() -> String {
     text.push_str("\nOnly in the environment:\n");
     let log = "how much is logged: off, error, warn, info, debug, trace [default: info]";
     text.push_str(&format!("  {LOG:width$}  {log}\n"));
+    let token = "for status, drain and the others that ask a running tinyscale; --help of each";
+    text.push_str(&format!("  {:width$}  {token}\n", operate::TOKEN));
     for (name, meaning) in [
         ("SSL_CERT_FILE", "authorities trusted for https servers, instead of this machine's"),
         ("SSL_CERT_DIR", "the same, a folder of them"),

@@ -3,6 +3,7 @@
 
 pub mod acme;
 pub mod addresses;
+pub mod admin;
 pub mod front_end;
 pub mod lines;
 pub mod tls;

@@ -20,8 +20,10 @@ use std::io::{Error, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use crate::config::file::File;
+use crate::config::file::admin::AdminFile;
 use crate::config::problem::{Place, Problems};
-use crate::config::settings::Settings;
+use crate::config::settings::admin::ADDRESS;
+use crate::config::settings::{Address, Settings};
 
 /// Where configuration comes from. Nothing here looks at the process: tests need no real environment.
 pub struct Source<'a> {
@@ -49,6 +51,19 @@ pub fn load(source: &Source<'_>) -> Result<Settings, Problems> {
         Some(settings) if problems.is_empty() => Ok(settings),
         _ => Err(problems.sorted()),
     }
+}
+
+/// Where the configuration file has operators answered; `None`: nowhere. Nothing that the file only names is
+/// read: who asks this may not be somebody who may read its secrets.
+pub fn admin_address(source: &Source<'_>) -> Result<Option<Address>, Problems> {
+    let mut problems = Problems::default();
+    let written = source.yaml.and_then(|path| read_yaml(source, path, &mut problems));
+    if !problems.is_empty() {
+        return Err(problems.sorted());
+    }
+    let admin = written.and_then(|file| file.admin);
+    let address = |admin: AdminFile| admin.address.map(|address| address.value);
+    Ok(admin.map(|admin| address(admin.value).unwrap_or(Address::Ip(ADDRESS))))
 }
 
 fn read_yaml(source: &Source<'_>, path: &Path, problems: &mut Problems) -> Option<File> {

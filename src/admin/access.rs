@@ -76,7 +76,13 @@ pub(crate) async fn check(
     // A search is sent in a body so that no log of a proxy has the meeting's ID; it changes nothing.
     let looks = request.method() == Method::GET || request.uri().path() == "/api/v1/meetings/find";
     if !looks && somebody.role < Role::Operator {
-        let body = Json(json!({ "error": "this token may only look; an operator's is needed" }));
+        let why = if access.tokens.is_empty() {
+            "without `tokens` in `admin` everybody may look and nobody may change anything: add one with the \
+             role operator"
+        } else {
+            "this token may only look; an operator's is needed"
+        };
+        let body = Json(json!({ "error": why }));
         return (StatusCode::FORBIDDEN, body).into_response();
     }
     request.extensions_mut().insert(somebody);

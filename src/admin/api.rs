@@ -1,74 +1,99 @@
 //! The JSON of `/api/v1`.
 
-use axum::extract::{Path, State as Shared};
+use axum::Json;
+use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::Admin;
-use crate::admin::access::Somebody;
 use crate::bbb::id::{KeyHash, MeetingId, TenantId};
+use crate::clock;
+use crate::cluster::health::Health;
 use crate::cluster::meetings::Stage;
-use crate::cluster::server::Mode;
 use crate::metrics::snapshot::Server;
+use crate::state::operate::Standing;
 
 pub(crate) async fn servers(Shared(admin): Shared<Admin>) -> Json<Value> {
-    Json(json!({ "servers": admin.servers().iter().map(row).collect::<Vec<_>>() }))
+    Json(json!({ "servers": admin.rows() }))
 }
 
-fn row(server: &Server) -> Value {
+impl Admin {
+    /// All servers as operators see them.
+    fn rows(&self) -> Vec<Value> {
+        let now_s = clock::unix_s();
+        let (servers, standings) = (self.servers(), self.state.standings());
+        let doubles = self.state.doubles();
+        let rows = standings.iter().filter_map(|standing| {
+            let name = standing.name.as_str();
+            let server = servers.iter().find(|server| server.name == name)?;
+            let twice = doubles.iter().find(|(on, _)| *on == standing.name);
+            Some(row(server, standing, twice.map_or(0, |(_, twice)| twice.len()), now_s))
+        });
+        rows.collect()
+    }
+
+    /// One of them.
+    pub(super) fn row(&self, name: &str) -> Option<Value> {
+        self.rows().into_iter().find(|row| row["name"] == name)
+    }
+}
+
+fn row(server: &Server, standing: &Standing, doubles: usize, now_s: u64) -> Value {
+    let drain = standing.drain.as_ref().map(|drain| {
+        json!({
+            "since_unix_s": drain.since_unix_s,
+            "until_unix_s": drain.until_unix_s,
+            "message": drain.message,
+        })
+    });
     json!({
         "name": server.name,
         "health": server.health.to_string(),
-        "health_for_s": server.health_for.as_secs(),
+        "since_unix_s": now_s.saturating_sub(standing.for_s),
         "mode": server.mode.name(),
         "leaving": server.is_leaving,
+        "drain": drain,
+        "overdue": standing.is_overdue(now_s),
+        // Of a server that does not answer nobody knows whether it is empty.
+        "drained": standing.is_drained() && standing.health == Health::Up,
         "weight": server.weight,
         "tags": server.tags,
         "load": server.load,
         "reserved_seats": server.reserved_seats,
         "heard_s": server.heard.map(|age| age.as_secs()),
-        "meetings": server.rooms.len(),
-        "people": server.sum(|room| room.people),
-        "voice": server.sum(|room| room.voice),
-        "video": server.sum(|room| room.cameras),
-        "largest_meeting": server.largest(),
+        "meetings": standing.meetings,
+        "people": standing.people,
+        "voice": standing.voice,
+        "cameras": standing.cameras,
+        "largest": standing.largest,
+        "doubles": doubles,
     })
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Wanted {
-    mode: String,
+/// What happened lately, the newest first.
+pub(crate) async fn events(Shared(admin): Shared<Admin>) -> Json<Value> {
+    let events = admin.state.events();
+    let lines = events.iter().map(|event| {
+        json!({
+            "at_unix_s": event.at_unix_s,
+            "kind": event.kind.name(),
+            "server": event.server,
+            "text": event.text,
+        })
+    });
+    Json(json!({ "events": lines.collect::<Vec<_>>() }))
 }
 
-pub(crate) async fn set_mode(
-    Shared(admin): Shared<Admin>,
-    Extension(somebody): Extension<Somebody>,
-    Path(name): Path<String>,
-    Json(wanted): Json<Wanted>,
-) -> Response {
-    let Some(mode) = Mode::of_name(&wanted.mode) else {
-        let known = Mode::ALL.map(Mode::name).join(", ");
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, &format!("mode is one of {known}"));
-    };
-    let set = {
-        let mut cluster = admin.state.cluster();
-        let found = cluster.members().find(|(_, member)| member.spec.name.as_str() == name);
-        let found = found.map(|(id, _)| id);
-        if let Some(id) = found {
-            cluster.set_mode(id, mode);
-        }
-        found.is_some()
-    };
-    if !set {
-        return refused(StatusCode::NOT_FOUND, "no such server");
-    }
-    log::info!(target: "tinyscale::audit", "mode set; server={name} mode={} by={}", mode.name(), somebody.name);
-    let servers = admin.servers();
-    Json(servers.iter().find(|server| server.name == name).map(row)).into_response()
+/// Meetings that are alive on a server although another one has them, by their internal IDs: whoever ends one of
+/// the two on its server needs it.
+pub(crate) async fn doubles(Shared(admin): Shared<Admin>) -> Json<Value> {
+    let doubles = admin.state.doubles();
+    let lines = doubles
+        .iter()
+        .map(|(server, twice)| json!({ "server": server.as_str(), "internal_ids": twice }));
+    Json(json!({ "doubles": lines.collect::<Vec<_>>() }))
 }
 
 pub(crate) async fn placements(Shared(admin): Shared<Admin>) -> Json<Value> {
@@ -129,6 +154,6 @@ pub(crate) async fn find(Shared(admin): Shared<Admin>, Json(sought): Json<Sought
     .into_response()
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
+pub(super) fn refused(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }

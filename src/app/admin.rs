@@ -1,5 +1,7 @@
 //! The listener for operators as a service of the process, bound like the others before anything starts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +12,10 @@ use pingora_core::services::background::BackgroundService;
 use crate::admin::{Admin, listener};
 use crate::app::App;
 use crate::app::listen::Bound;
+use crate::config::settings::admin::AdminSettings;
 use crate::config::settings::{Address, Listen};
 use crate::edge::door::Listener;
+use crate::metrics::beside::{Beside, Taken};
 
 /// How often an address is tried that another process still has.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
@@ -51,7 +55,7 @@ impl App {
         let settings = self.settings();
         let Some(wanted) = &settings.admin else { return Ok(None) };
         let bound = Bound::to(std::slice::from_ref(&wanted.listen))?.into_first();
-        let admin = Admin::new(self.state.clone(), wanted);
+        let admin = self.admin(wanted);
         Ok(bound.map(|(address, listener)| Operators {
             address,
             wanted: wanted.listen.clone(),
@@ -60,11 +64,31 @@ impl App {
         }))
     }
 
+    fn admin(&self, wanted: &AdminSettings) -> Admin {
+        let app = self.clone();
+        Admin::new(self.state.clone(), wanted, Arc::new(move || app.process_metrics()))
+    }
+
+    /// What monitoring is told of the process itself.
+    fn process_metrics(&self) -> Beside {
+        // Of two for the same name, one for each kind of key, the first to expire matters.
+        let mut certificates: BTreeMap<String, u64> = BTreeMap::new();
+        for certificate in self.certificates.used() {
+            let (name, until) = (certificate.names.first().cloned(), certificate.valid_s.1);
+            let earliest = certificates.entry(name.unwrap_or_default()).or_insert(until);
+            *earliest = until.min(*earliest);
+        }
+        let reload = self.last_reload().map(|reload| {
+            (reload.at_unix_s, if reload.outcome.is_ok() { Taken::Yes } else { Taken::No })
+        });
+        Beside { certificates: certificates.into_iter().collect(), reload, ..Beside::default() }
+    }
+
     /// The same as soon as the process that has it lets go of it.
     pub(crate) fn admin_later(&self) -> Option<Operators> {
         let settings = self.settings();
         let wanted = settings.admin.as_ref()?;
-        let admin = Admin::new(self.state.clone(), wanted);
+        let admin = self.admin(wanted);
         let (address, wanted) = (wanted.listen.address.clone(), wanted.listen.clone());
         Some(Operators { address, wanted, listener: Mutex::default(), admin })
     }

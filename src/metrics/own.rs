@@ -3,6 +3,7 @@
 
 use crate::cluster::health::Health;
 use crate::cluster::server::Mode;
+use crate::metrics::beside::Beside;
 use crate::metrics::polls::{BUCKETS_S, Polls};
 use crate::metrics::snapshot::Server;
 use crate::metrics::text::Text;
@@ -35,7 +36,13 @@ const GAUGES: [(&str, &str, Value); 9] = [
 ];
 
 /// The text; `now_s` is the time in seconds since 1970.
-pub fn write(servers: &[Server], polls: &Polls, in_flight: usize, now_s: u64) -> String {
+pub fn write(
+    servers: &[Server],
+    beside: &Beside,
+    polls: &Polls,
+    in_flight: usize,
+    now_s: u64,
+) -> String {
     let mut text = Text::default();
     text.family("tinyscale_build_info", "gauge", "The program.");
     text.sample("tinyscale_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -68,6 +75,7 @@ pub fn write(servers: &[Server], polls: &Polls, in_flight: usize, now_s: u64) ->
             text.sample(name, &[("server", &server.name)], at);
         }
     }
+    beside.write(&mut text);
     durations(&mut text, servers, polls);
     text.finish()
 }

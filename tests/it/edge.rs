@@ -2,7 +2,7 @@
 
 mod access_log;
 mod acme;
-mod authority;
+pub(crate) mod authority;
 mod browser;
 mod forwarded;
 mod guard;

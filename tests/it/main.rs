@@ -16,6 +16,7 @@ mod join;
 mod lifecycle;
 mod meetings;
 mod names;
+mod operate;
 mod process;
 mod property;
 mod reload;

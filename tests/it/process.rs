@@ -81,6 +81,12 @@ impl Operator {
         self
     }
 
+    /// Arguments after those it has.
+    pub(crate) fn more(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(OsString::from));
+        self
+    }
+
     pub(crate) fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
         std::fs::write(self.folder.path().join(name), content).unwrap();
         self
@@ -222,7 +228,7 @@ impl Process {
     }
 
     /// Waits for its end.
-    async fn end(mut self) -> Ended {
+    pub(crate) async fn end(mut self) -> Ended {
         let status = match tokio::time::timeout(DEADLINE, self.child.wait()).await {
             Ok(status) => status.unwrap(),
             Err(_) => panic!("it does not end:\n{}{}", self.out(), self.err()),
@@ -269,7 +275,7 @@ pub(crate) async fn sims(count: usize) -> Vec<Sim> {
 }
 
 /// A port that nobody else gets while the socket lives, and that a program that listens still can take.
-fn reserve(port: u16) -> std::io::Result<(TcpSocket, u16)> {
+pub(crate) fn reserve(port: u16) -> std::io::Result<(TcpSocket, u16)> {
     let socket = TcpSocket::new_v6()?;
     socket.set_reuseaddr(true)?;
     socket.bind((std::net::Ipv6Addr::UNSPECIFIED, port).into())?;
@@ -350,7 +356,7 @@ async fn help_lists_every_variable() {
     let ended = Operator::new().args(["--help"]).run().await;
     assert_eq!(ended.code, Some(0));
     let known = VARIABLES.iter().map(|variable| variable.name);
-    for name in known.chain(["TINYSCALE_LOG", "SSL_CERT_FILE"]) {
+    for name in known.chain(["TINYSCALE_LOG", "TINYSCALE_ADMIN_TOKEN", "SSL_CERT_FILE"]) {
         let listed = ended.out.lines().any(|line| line.split_whitespace().next() == Some(name));
         assert!(listed, "{name} is not in:\n{}", ended.out);
     }

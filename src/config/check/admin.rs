@@ -1,19 +1,16 @@
 //! `admin`: tokens are fetched, and none may be guessed or be a secret of something else.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use crate::bbb::secret::Secret;
 use crate::config::check::Check;
 use crate::config::file::admin::{AdminFile, TokenFile};
 use crate::config::problem::Located;
 use crate::config::secret::SecretSource;
-use crate::config::settings::admin::{AdminSettings, AdminToken};
+use crate::config::settings::admin::{ADDRESS, AdminSettings, AdminToken};
 use crate::config::settings::edge::Redirect;
 use crate::config::settings::{Address, Listen, ServerSettings};
 
 /// As long as a token must be: 20 letters and digits of `openssl rand` cannot be guessed.
 const TOKEN_CHARS_MIN: usize = 20;
-const PORT: u16 = 3006;
 /// For its owner and its group.
 const SOCKET_MODE: u32 = 0o660;
 const GENERATE: &str = "what `openssl rand -hex 24` prints, into a file of its own";
@@ -34,9 +31,8 @@ impl Check<'_> {
         servers: &[ServerSettings],
     ) -> AdminSettings {
         let Located { value: file, place } = file;
-        let default = Address::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)));
         let place = file.address.as_ref().map_or(place, |address| address.place.clone());
-        let address = file.address.map_or(default, |address| address.value);
+        let address = file.address.map_or(Address::Ip(ADDRESS), |address| address.value);
         let mut tokens: Vec<AdminToken> = Vec::new();
         let count = file.tokens.len();
         for written in file.tokens {

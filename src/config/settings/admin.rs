@@ -1,7 +1,12 @@
 //! The listener for operators: where it is, and who may do what there.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+
 use crate::bbb::secret::Secret;
 use crate::config::settings::Listen;
+
+/// Where it is unless somebody says otherwise: for this machine only.
+pub const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 3006));
 
 /// What somebody may do. Each may also do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

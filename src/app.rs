@@ -1,6 +1,7 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+mod admin;
 mod callbacks;
 mod certificates;
 pub mod embedded;

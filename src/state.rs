@@ -25,6 +25,7 @@ use crate::cluster::meetings::ClaimId;
 use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::metrics::polls::Polls;
 use crate::recording::owners::Owners;
 use crate::state::events::Events;
 use crate::state::in_flight::InFlight;
@@ -56,6 +57,7 @@ pub struct State {
     probe_soon: Mutex<HashMap<ServerId, Arc<Notify>>>,
     members: watch::Sender<()>,
     in_flight: InFlight,
+    polls: Polls,
     store: OnceLock<Store>,
     events: Events,
     drains: Drains,
@@ -80,6 +82,7 @@ impl State {
             probe_soon: Mutex::new(probe_soon),
             members: watch::Sender::new(()),
             in_flight: InFlight::default(),
+            polls: Polls::default(),
             store: OnceLock::new(),
             events: Events::default(),
             drains: Drains::default(),
@@ -136,6 +139,11 @@ impl State {
     /// Now, on the clock that everything in the cluster is dated by.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// How long servers took to list their meetings.
+    pub fn polls(&self) -> &Polls {
+        &self.polls
     }
 
     /// What a stop waits for.

@@ -14,10 +14,16 @@ use crate::config::settings::Address;
 /// Something that serves until it is dropped.
 pub struct Running {
     addresses: Vec<Address>,
+    admin: Option<Address>,
     shutdown: watch::Sender<bool>,
 }
 
 impl Running {
+    /// Where operators are answered.
+    pub fn admin(&self) -> Option<&Address> {
+        self.admin.as_ref()
+    }
+
     /// Where it listens.
     pub fn addresses(&self) -> &[Address] {
         &self.addresses
@@ -41,7 +47,13 @@ impl App {
         let doors = bound.into_doors(self.certificates())?;
         let (shutdown, watching) = watch::channel(false);
         tokio::spawn(serve(gateway, doors, watching.clone()));
+        let operators = self.bind_admin()?;
+        let admin = operators.as_ref().map(|operators| operators.address().clone());
+        if let Some(operators) = operators {
+            let watching = watching.clone();
+            tokio::spawn(async move { operators.start(watching).await });
+        }
         tokio::spawn(async move { background.start(watching).await });
-        Ok(Running { addresses, shutdown })
+        Ok(Running { addresses, admin, shutdown })
     }
 }

@@ -101,6 +101,11 @@ impl Bound {
         said(listen, &Address::Ip(address), &why)
     }
 
+    /// Its first listener, for what speaks HTTP by itself.
+    pub(crate) fn into_first(self) -> Option<(Address, Listener)> {
+        self.listeners.into_iter().next().map(|(address, listener, _)| (address, listener))
+    }
+
     fn ip_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.listeners.iter().filter_map(|(address, ..)| match address {
             Address::Ip(address) => Some(*address),

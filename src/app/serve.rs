@@ -7,6 +7,7 @@ use pingora_core::services::background::background_service;
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::app::admin::Operators;
 use crate::app::listen::Bound;
 use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
@@ -31,11 +32,12 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         let mut signals = Signals::listen()?;
         // Before the servers are asked, because it takes no time and is the more usual mistake.
         let bound = Bound::to(&app.settings().listen)?;
+        let admin = app.bind_admin()?;
         tokio::select! {
             called = roll_call(app, audience) => called?,
             _ = signals.stop(too_early) => return Ok(()),
         }
-        serve(app, bound, audience, signals).await
+        serve(app, bound, admin, audience, signals).await
     });
     // A look-up that hangs in the system's resolver must not hold the end up.
     runtime.shutdown_background();
@@ -69,6 +71,7 @@ async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
 async fn serve(
     app: &App,
     bound: Bound,
+    admin: Option<Operators>,
     audience: &dyn Audience,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
@@ -81,6 +84,10 @@ async fn serve(
     let gateway = Some(app.gateway(&server.configuration)?);
     server.add_service(Listening { app: gateway, doors, closed });
     server.add_service(background_service("background", app.background()?));
+    if let Some(admin) = admin {
+        log::info!("operators are answered at {}", admin.address());
+        server.add_service(background_service("admin", admin));
+    }
     let (tell, told) = watch::channel(false);
     // A thread of its own, because it sleeps through the grace period.
     let pingora = std::thread::Builder::new().name("pingora".to_owned());

@@ -117,6 +117,9 @@ impl FrontEnds {
                 return Ok(status);
             };
             let to = url.join(to).map_err(|_| "redirected to what is no URL".to_owned())?;
+            if url.scheme() == "https" && to.scheme() != "https" {
+                return Err("redirected to where everybody could read along".to_owned());
+            }
             // The token is for the one who was asked for.
             if to.origin() != url.origin() && to.host() != url.host() {
                 message.authorization = "";

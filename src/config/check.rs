@@ -1,6 +1,7 @@
 //! From what was written to what is used: fills in the environment and the defaults, fetches secrets and
 //! server lists, and refuses what contradicts itself. Tells all problems, not the first.
 
+mod admin;
 mod edge;
 mod listen;
 
@@ -51,6 +52,8 @@ pub(crate) fn check(
     };
     let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
     let state_dir = check.either(file.state_dir, env.state_dir);
+    let known = servers.as_deref().unwrap_or_default();
+    let admin = file.admin.map(|admin| check.admin(admin, &secrets, known));
     let listen = check.listen(file.listen, env.listen, state_dir.is_some());
     Some(Settings {
         listen,
@@ -69,6 +72,7 @@ pub(crate) fn check(
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,
         drain: drain_settings(file.drain),
+        admin,
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),

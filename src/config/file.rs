@@ -2,6 +2,7 @@
 //! still knowing its place. Knows each key, and refuses all others; what values mean together, and files
 //! that they name, are left to `config::check`.
 
+pub(crate) mod admin;
 pub(crate) mod balance;
 pub(crate) mod callbacks;
 pub(crate) mod drain;
@@ -19,6 +20,7 @@ use crate::cluster::placement::tags::Tag;
 use crate::cluster::server::ServerName;
 use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
+use crate::config::file::admin::AdminFile;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::file::drain::DrainFile;
@@ -46,6 +48,7 @@ pub(crate) struct File {
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
     pub(crate) drain: DrainFile,
+    pub(crate) admin: Option<Located<AdminFile>>,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -98,7 +101,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 21] = [
+const TOP: [&str; 22] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -117,6 +120,7 @@ const TOP: [&str; 21] = [
     "callbacks",
     "hooks",
     "drain",
+    "admin",
     "threads",
     "grace_period",
     "strict",
@@ -145,6 +149,10 @@ impl File {
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
             drain: top.get("drain").map(|node| read.drain(node)).unwrap_or_default(),
             hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
+            admin: top.get("admin").and_then(|node| {
+                let value = read.admin(node)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")

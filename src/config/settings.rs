@@ -1,6 +1,7 @@
 //! The configuration as it is used: parsed, checked and complete. Everything here is valid by construction
 //! of its fields or by the checks in `config`; no other module reads files or the environment.
 
+pub mod admin;
 pub mod edge;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use crate::cluster::health::Hysteresis;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
+use crate::config::settings::admin::AdminSettings;
 pub use crate::config::settings::edge::{
     Address, ClusterProxy, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
 };
@@ -54,6 +56,8 @@ pub struct Settings {
     pub hooks: HookSettings,
     /// What people are told when their server is to be switched off.
     pub drain: DrainSettings,
+    /// The listener for operators, if there is one.
+    pub admin: Option<AdminSettings>,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.

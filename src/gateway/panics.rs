@@ -1,9 +1,13 @@
-//! A panic while a request is handled ends that request and nothing else.
+//! A panic while a request is handled ends that request and nothing else: whichever of Pingora's calls it
+//! happens in, the request is given up, and a client that has nothing yet is told so in BBB's form.
 
 use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt;
 use pingora_core::{Error, ErrorType, Result};
+
+use crate::bbb::fault::Fault;
+use crate::gateway::exchange::Exchange;
 
 /// The future panicked. What it said is left to the panic hook: it may hold parts of the request.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,23 +19,22 @@ pub(crate) async fn caught<T>(handling: impl Future<Output = T>) -> std::result:
     AssertUnwindSafe(handling).catch_unwind().await.map_err(|_| Caught)
 }
 
-/// What `step` of Pingora's order of events gives, or an error that ends its request. Pingora itself would drop
-/// the connection, and the client would have nothing.
-pub(crate) fn guarded<T>(step: impl FnOnce() -> Result<T>, call: &str) -> Result<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| ended(call))
+/// The same of what does not wait.
+pub(crate) fn caught_now<T>(handling: impl FnOnce() -> T) -> std::result::Result<T, Caught> {
+    std::panic::catch_unwind(AssertUnwindSafe(handling)).map_err(|_| Caught)
 }
 
-/// The same of a step that waits.
-pub(crate) async fn guarded_step<T>(
-    step: impl Future<Output = Result<T>>,
-    call: String,
+/// What Pingora is told of a call of its own: its outcome, or that the request is given up. A request with a
+/// fault is never sent again, so that a panic is not met a second time.
+pub(crate) fn outcome<T>(
+    handled: std::result::Result<Result<T>, Caught>,
+    exchange: &mut Exchange,
 ) -> Result<T> {
-    caught(step).await.unwrap_or_else(|Caught| ended(&call))
-}
-
-fn ended<T>(call: &str) -> Result<T> {
-    log::error!("a request ended in a panic; call={call}");
-    Err(Error::new_in(ErrorType::InternalError))
+    handled.unwrap_or_else(|Caught| {
+        log::error!("a request ended in a panic; call={}", exchange.label);
+        exchange.fault = Some(Fault::internal());
+        Error::e_explain(ErrorType::InternalError, "a panic")
+    })
 }
 
 #[cfg(test)]
@@ -48,13 +51,13 @@ mod tests {
         assert_eq!(caught::<()>(panicking).await, Err(Caught));
     }
 
-    #[tokio::test]
-    async fn a_panic_in_a_later_step_is_an_error_of_ours() {
-        assert_eq!(guarded(|| Ok(1), "create").unwrap(), 1);
-        let error = guarded::<()>(|| panic!("of which nobody may learn"), "create").unwrap_err();
-        assert_eq!(error.etype(), &ErrorType::InternalError);
-        let waiting = async { panic!("of which nobody may learn") };
-        let error = guarded_step::<()>(waiting, "create".to_owned()).await.unwrap_err();
-        assert_eq!(error.etype(), &ErrorType::InternalError);
+    #[test]
+    fn the_request_is_given_up_and_its_client_told() {
+        let mut exchange = Exchange::default();
+        assert_eq!(outcome(Ok(Ok(1)), &mut exchange).unwrap(), 1);
+        assert_eq!(exchange.fault, None);
+        let panicked = caught_now(|| -> Result<()> { panic!("of which nobody may learn") });
+        assert!(outcome(panicked, &mut exchange).is_err());
+        assert_eq!(exchange.fault, Some(Fault::internal()));
     }
 }

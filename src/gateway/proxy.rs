@@ -37,8 +37,53 @@ impl Gateway {
         }
     }
 
-    /// Takes a piece of an answer, and leaves in `body` what the client gets now.
-    fn pass_on(&self, body: &mut Option<Bytes>, end: bool, exchange: &mut Exchange) -> Result<()> {
+    async fn peer_of(&self, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        if let Some(visit) = &exchange.visit {
+            return self.peer_of_visit(visit);
+        }
+        let Some(errand) = &mut exchange.errand else {
+            return Err(Error::new_in(ErrorType::InternalError));
+        };
+        let mut peer = self.next_peer(errand).await?;
+        if errand.has_body {
+            // The server is silent for as long as the client takes to send the body.
+            peer.options.read_timeout = Some(self.timeouts.create.max(self.timeouts.call));
+        }
+        Ok(peer)
+    }
+
+    fn write_request(
+        &self,
+        session: &Session,
+        request: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if let Some(visit) = &exchange.visit {
+            return browser::write_request(visit, exchange.client.as_ref(), request);
+        }
+        let Some(errand) = &mut exchange.errand else { return Ok(()) };
+        *request = upstream::write_request(session, errand)?;
+        if let Some(client) = &exchange.client {
+            edge::forwarded::write(client, request)?;
+        }
+        errand.asked = self.state.now();
+        errand.tries += 1;
+        if let Create::Claimed(guard) = &mut errand.create {
+            guard.sending();
+        }
+        Ok(())
+    }
+
+    /// Takes the next chunk of an answer and leaves in its place what the client gets now.
+    fn take_chunk(
+        &self,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        if exchange.visit.is_some() {
+            return Ok(None);
+        }
         let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
         let mut chunk = body.take();
         if let Some(unpacker) = &mut exchange.unpacker {
@@ -47,7 +92,7 @@ impl Gateway {
         }
         let next = exchange.held.take(chunk, end, exchange.format);
         let (chunk, last) = match next.map_err(|why| nonsense(why.to_string()))? {
-            held::Next::Wait => return Ok(()),
+            held::Next::Wait => return Ok(None),
             held::Next::Stream(chunk) => (chunk, false),
             held::Next::Done(chunk, answer) => {
                 self.learn(exchange, answer.as_ref());
@@ -56,8 +101,62 @@ impl Gateway {
         };
         let chunk = exchange.pack(chunk, last);
         *body = (last || !chunk.is_empty()).then_some(chunk);
-        Ok(())
+        Ok(None)
     }
+
+    /// Tells the client that no usable answer came; whether it could be told.
+    async fn tell_failure(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        exchange: &mut Exchange,
+    ) -> bool {
+        self.report(exchange, error);
+        if exchange.visit.is_some() {
+            let is_unsent = session.response_written().is_none();
+            return is_unsent && answer::empty(session, StatusCode::BAD_GATEWAY).await.is_ok();
+        }
+        // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
+        let incomplete =
+            (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
+        let fault = exchange.fault.take().or(incomplete);
+        let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
+        // The outcome of a create is settled, or left in doubt, before anybody is answered.
+        exchange.errand = None;
+        let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
+        match session.response_written() {
+            None => {
+                let sent = answer::send(session, &reply).await.is_ok();
+                if let Some(head) = exchange.unread.take() {
+                    body::drain(session, &head).await;
+                }
+                sent
+            }
+            // The header went out for an answer that then never became complete. It fits this one too.
+            Some(_) if exchange.held.is_unsent() => {
+                let body = exchange.pack(reply.body, true);
+                session.write_response_body(Some(body), true).await.is_ok()
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// Counts the next chunk of a request's body, and puts what the server is to have in its place.
+fn take_body(body: &mut Option<Bytes>, end: bool, exchange: &mut Exchange) -> Result<()> {
+    exchange.body_bytes += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+    if exchange.body_bytes > exchange.body_bytes_max {
+        exchange.fault = Some(Fault::body_too_large(exchange.body_bytes_max));
+        return Error::e_explain(ErrorType::HTTPStatus(413), "request body over its limit");
+    }
+    match exchange.errand.as_ref().map(|errand| &errand.outgoing.body) {
+        Some(OutgoingBody::Received) | None => {}
+        Some(OutgoingBody::None) => *body = None,
+        Some(OutgoingBody::Form(form)) => {
+            *body = end.then(|| Bytes::copy_from_slice(form.as_bytes()));
+        }
+    }
+    Ok(())
 }
 
 #[async_trait]
@@ -78,7 +177,9 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         session.set_keepalive(Some(KEEPALIVE_S));
-        let client = edge::client::client(session, &self.trusted_proxies);
+        let client =
+            panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
+        let client = panics::outcome(client, exchange)?;
         if let Some(lines) = session.downstream_modules_ctx.get_mut::<edge::headers::Lines>() {
             lines.decide(&self.security_headers, client.scheme);
         }
@@ -86,7 +187,7 @@ impl ProxyHttp for Gateway {
         // What follows a request is the next one, answered in its turn; without this Pingora gives up the
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);
-        let fault = request::refuse(session);
+        let fault = panics::outcome(panics::caught_now(|| Ok(request::refuse(session))), exchange)?;
         // No call is ever upgraded, and whether to keep the connection is decided. Pingora gives a request up
         // without an answer if its Connection line names what it must not.
         exchange.wants_websocket = browser::wants_websocket(session.req_header());
@@ -102,11 +203,10 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
         let outcome = match panics::caught(self.handle(session, exchange)).await {
             Ok(outcome) => outcome?,
-            Err(panics::Caught) => {
-                log::error!("a request ended in a panic; call={}", exchange.label);
+            panicked @ Err(panics::Caught) => {
                 session.set_keepalive(None);
                 exchange.errand = None;
-                Outcome::Reply(Reply::fault(&Fault::internal(), exchange.format))
+                panics::outcome(panicked, exchange)?
             }
         };
         match outcome {
@@ -129,19 +229,8 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<Box<HttpPeer>> {
-        if let Some(visit) = &exchange.visit {
-            return self.peer_of_visit(visit);
-        }
-        let Some(errand) = &mut exchange.errand else {
-            return Err(Error::new_in(ErrorType::InternalError));
-        };
-        let call = exchange.label.clone();
-        let mut peer = Box::pin(panics::guarded_step(self.next_peer(errand), call)).await?;
-        if errand.has_body {
-            // The server is silent for as long as the client takes to send the body.
-            peer.options.read_timeout = Some(self.timeouts.create.max(self.timeouts.call));
-        }
-        Ok(peer)
+        let peer = panics::caught(self.peer_of(exchange)).await;
+        panics::outcome(peer, exchange)
     }
 
     async fn upstream_request_filter(
@@ -150,25 +239,8 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        if let Some(visit) = &exchange.visit {
-            return browser::write_request(visit, exchange.client.as_ref(), request);
-        }
-        let Some(errand) = &mut exchange.errand else { return Ok(()) };
-        let client = exchange.client.as_ref();
-        let write = || {
-            let mut written = upstream::write_request(session, errand)?;
-            if let Some(client) = client {
-                edge::forwarded::write(client, &mut written)?;
-            }
-            Ok(written)
-        };
-        *request = panics::guarded(write, &exchange.label)?;
-        errand.asked = self.state.now();
-        errand.tries += 1;
-        if let Create::Claimed(guard) = &mut errand.create {
-            guard.sending();
-        }
-        Ok(())
+        let written = panics::caught_now(|| self.write_request(session, request, exchange));
+        panics::outcome(written, exchange)
     }
 
     async fn request_body_filter(
@@ -178,19 +250,8 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        exchange.body_bytes += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        if exchange.body_bytes > exchange.body_bytes_max {
-            exchange.fault = Some(Fault::body_too_large(exchange.body_bytes_max));
-            return Error::e_explain(ErrorType::HTTPStatus(413), "request body over its limit");
-        }
-        match exchange.errand.as_ref().map(|errand| &errand.outgoing.body) {
-            Some(OutgoingBody::Received) | None => {}
-            Some(OutgoingBody::None) => *body = None,
-            Some(OutgoingBody::Form(form)) => {
-                *body = end.then(|| Bytes::copy_from_slice(form.as_bytes()));
-            }
-        }
-        Ok(())
+        let taken = panics::caught_now(|| take_body(body, end, exchange));
+        panics::outcome(taken, exchange)
     }
 
     async fn upstream_response_filter(
@@ -202,8 +263,8 @@ impl ProxyHttp for Gateway {
         if answer.status.is_informational() || exchange.visit.is_some() {
             return Ok(());
         }
-        let call = exchange.label.clone();
-        panics::guarded(|| upstream::take_header(session, answer, exchange), &call)
+        let taken = panics::caught_now(|| upstream::take_header(session, answer, exchange));
+        panics::outcome(taken, exchange)
     }
 
     async fn response_filter(
@@ -225,12 +286,15 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        if exchange.visit.is_some() {
-            return Ok(None);
+        let is_unsent = exchange.held.is_unsent();
+        let taken = panics::caught_now(|| self.take_chunk(body, end, exchange));
+        if taken.is_err() {
+            *body = None;
+            if is_unsent {
+                exchange.held = held::Held::default();
+            }
         }
-        let call = exchange.label.clone();
-        panics::guarded(|| self.pass_on(body, end, exchange), &call)?;
-        Ok(None)
+        panics::outcome(taken, exchange)
     }
 
     fn fail_to_connect(
@@ -240,9 +304,10 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(
-            exchange.errand.as_mut().is_some_and(|errand| self.not_reached(errand, &error)),
-        );
+        let goes_on = panics::caught_now(|| {
+            Ok(exchange.errand.as_mut().is_some_and(|errand| self.not_reached(errand, &error)))
+        });
+        error.set_retry(panics::outcome(goes_on, exchange).unwrap_or(false));
         error
     }
 
@@ -256,13 +321,14 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         let can_resend =
             session.response_written().is_none() && !session.as_ref().retry_buffer_truncated();
-        let retry = match &mut exchange.errand {
+        let retry = panics::caught_now(|| match &mut exchange.errand {
             // A body over its limit is so every time.
             Some(errand) if can_resend && exchange.fault.is_none() => {
-                self.may_resend(errand, &error, reused)
+                Ok(self.may_resend(errand, &error, reused))
             }
-            _ => false,
-        };
+            _ => Ok(false),
+        });
+        let retry = panics::outcome(retry, exchange).unwrap_or(false);
         if retry {
             exchange.held = held::Held::default();
             (exchange.unpacker, exchange.packer) = (None, None);
@@ -278,35 +344,9 @@ impl ProxyHttp for Gateway {
         error: &Error,
         exchange: &mut Exchange,
     ) -> FailToProxy {
-        self.report(exchange, error);
-        if exchange.visit.is_some() {
-            let is_unsent = session.response_written().is_none();
-            let sent = is_unsent && answer::empty(session, StatusCode::BAD_GATEWAY).await.is_ok();
-            return FailToProxy { error_code: 502, can_reuse_downstream: sent };
-        }
-        // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
-        let incomplete =
-            (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
-        let fault = exchange.fault.take().or(incomplete);
-        let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
-        // The outcome of a create is settled, or left in doubt, before anybody is answered.
-        exchange.errand = None;
-        let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
-        let sent = match session.response_written() {
-            None => {
-                let sent = answer::send(session, &reply).await.is_ok();
-                if let Some(head) = exchange.unread.take() {
-                    body::drain(session, &head).await;
-                }
-                sent
-            }
-            // The header went out for an answer that then never became complete. It fits this one too.
-            Some(_) if exchange.held.is_unsent() => {
-                let body = exchange.pack(reply.body, true);
-                session.write_response_body(Some(body), true).await.is_ok()
-            }
-            Some(_) => false,
-        };
+        let told = panics::caught(self.tell_failure(session, error, exchange)).await;
+        let told = panics::outcome(told.map(Ok), exchange);
+        let sent = told.is_ok_and(|sent| sent);
         FailToProxy { error_code: if sent { 200 } else { 0 }, can_reuse_downstream: sent }
     }
 

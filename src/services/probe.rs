@@ -44,6 +44,7 @@ pub async fn once(
     });
     match list {
         Ok(list) => {
+            state.polls().answered(&name(state, server), state.now().since(asked));
             let count = list.meetings.len();
             let observed = state.observe(server, list, asked);
             let name = name(state, server);

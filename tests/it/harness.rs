@@ -118,6 +118,11 @@ pub(crate) fn configured(servers: &str) -> Settings {
 }
 
 impl Gateway {
+    /// Where operators are answered.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        ip(self.running.admin().unwrap())
+    }
+
     /// Asks every server once, as at any start, and serves.
     pub(crate) async fn start(settings: Settings) -> Self {
         Self::run(&App::new(settings).unwrap()).await

@@ -284,18 +284,50 @@ async fn with_a_store_hooks_are_known_though_no_server_answers() {
     wait_for("bbb1 to have it", || world.counts() == [1]).await;
 }
 
+/// bbb-webhooks follows redirects (`bbb-api.md` 6.4). An event arrives whole where its receiver has moved to,
+/// also with the statuses at which many clients make a GET of it.
 #[tokio::test]
-async fn s30_a_receiver_that_moved_gets_the_event_itself() {
+async fn s30_events_follow_their_receiver_with_their_body() {
     let world = World::start(1).await;
-    let through = redirector(world.url("/moved?checksum=kept")).await;
-    let url = query::encode(&format!("http://{through}/h"));
-    world.gateway.get("hooks/create", &format!("callbackURL={url}")).await.assert_success();
-    assert_eq!(world.sims[0].fire_event("user-left", "room", &event("user-left")), 1);
-    world.told("/moved", 1).await;
-    let call = &world.front.calls_of("/moved")[0];
-    assert_eq!(call.method, "POST");
-    let body = String::from_utf8_lossy(&call.body).into_owned();
-    assert!(query::first(&body, "event").unwrap().contains("user-left"), "{body}");
+    for status in
+        ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+    {
+        let (name, _) = status.split_once(' ').unwrap();
+        let moved = redirector(status, format!("{}?a=b", world.url(&format!("/{name}")))).await;
+        let url = query::encode(&format!("http://{moved}/h"));
+        world.gateway.get("hooks/create", &format!("callbackURL={url}")).await.assert_success();
+        let event = event("user-joined");
+        world.sims[0].fire_event("user-joined", "room", &event);
+        world.told(&format!("/{name}"), 1).await;
+        let call = &world.front.calls_of(&format!("/{name}"))[0];
+        assert_eq!((call.method.as_str(), call.query()), ("POST", "a=b"));
+        let events = query::first(std::str::from_utf8(&call.body).unwrap(), "event");
+        assert_eq!(events.unwrap(), json!([event]).to_string());
+        let content_type = "application/x-www-form-urlencoded;charset=UTF-8";
+        assert_eq!(call.header("content-type"), Some(content_type));
+        let list = world.gateway.get("hooks/list", "").await;
+        let id = list.text("hookID").to_owned();
+        world.gateway.get("hooks/destroy", &format!("hookID={id}")).await.assert_success();
+        wait_for("the server to forget it", || world.counts() == [0]).await;
+    }
+}
+
+/// Not to where nobody may be called, and not round in circles for ever.
+#[tokio::test]
+async fn s30_events_follow_nobody_to_forbidden_places() {
+    let world = World::start(1).await;
+    let port = world.front.address().port();
+    let forbidden = format!("http://[::ffff:169.254.169.254]:{port}/h");
+    let moved = redirector("307 Temporary Redirect", forbidden).await;
+    let circle = redirector("307 Temporary Redirect", "/again".to_owned()).await;
+    for address in [moved, circle] {
+        let url = query::encode(&format!("http://{address}/h"));
+        world.gateway.get("hooks/create", &format!("callbackURL={url}")).await.assert_success();
+    }
+    world.create("/after", "").await.assert_success();
+    assert_eq!(world.sims[0].fire_event("user-joined", "room", &event("user-joined")), 3);
+    world.told("/after", 1).await;
+    assert_eq!(world.front.call_count("/h"), 0);
 }
 
 #[tokio::test]

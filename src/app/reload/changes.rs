@@ -21,11 +21,17 @@ pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Setti
     keep("public_url", before.public_url == wanted.public_url);
     keep("state_dir", before.state_dir == wanted.state_dir);
     keep("threads", before.threads == wanted.threads);
+    let admin = match (&before.admin, &wanted.admin) {
+        (Some(before), Some(wanted)) => before.is_same(wanted),
+        (before, wanted) => before.is_none() && wanted.is_none(),
+    };
+    keep("admin", admin);
     let settings = Settings {
         listen: before.listen.clone(),
         public_url: before.public_url.clone(),
         state_dir: before.state_dir.clone(),
         threads: before.threads,
+        admin: before.admin.clone(),
         ..wanted
     };
     (settings, later)

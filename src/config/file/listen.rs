@@ -80,7 +80,7 @@ impl Reader<'_> {
         })
     }
 
-    fn address(&mut self, node: &Node) -> Option<Located<Address>> {
+    pub(super) fn address(&mut self, node: &Node) -> Option<Located<Address>> {
         let port;
         let text = if let Value::Number(number) = node.value {
             // Not an address, but enough to say how to write one.

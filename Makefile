@@ -7,7 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Where cargo builds, whoever decides that: CARGO_TARGET_DIR, a cargo configuration, or the default.
 TARGET = $(shell cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: build run test format lint unit demo deny bench fuzz chaos
+.PHONY: build run test format lint unit demo deny bench fuzz chaos upgrades
 
 # The programs, in target/release: tinyscale, and bbb-sim, the simulated server.
 build:
@@ -57,6 +57,11 @@ bench: build
 CHAOS_SECONDS ?= 600
 chaos:
 	cargo test --locked --test chaos -- --seconds $(CHAOS_SECONDS) --write docs/chaos.md
+
+# Upgrades and reloads under load, many rounds; `make unit` does two of each. Shows the figures.
+ROUNDS ?= 20
+upgrades:
+	ROUNDS=$(ROUNDS) cargo test --locked --test it -- --nocapture --test-threads 1 upgrade::
 
 # Needs cargo-fuzz. SECONDS_EACH chooses how long.
 SECONDS_EACH ?= 60

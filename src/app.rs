@@ -4,15 +4,19 @@
 mod admin;
 mod callbacks;
 mod certificates;
+pub mod control;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
 pub mod listen;
+pub mod notify;
 pub mod reload;
 pub mod roll_call;
 pub mod serve;
+pub mod serving;
 mod stop;
 mod trust;
+pub mod upgrade;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -26,6 +30,7 @@ use pingora_core::services::background::BackgroundService;
 use pingora_proxy::{HttpProxy, http_proxy};
 use tokio::sync::watch;
 
+use crate::app::notify::Systemd;
 use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
@@ -72,6 +77,7 @@ pub struct App {
     /// Once something serves.
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
+    systemd: Arc<OnceLock<Arc<Systemd>>>,
 }
 
 /// The servers and how they are called.
@@ -122,12 +128,22 @@ impl App {
             acme_outcomes: Arc::default(),
             live: Arc::default(),
             reloads: Arc::default(),
+            systemd: Arc::default(),
         })
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.borrow().clone()
+    }
+
+    /// Who is told how the process is doing. The first one counts.
+    pub fn tell(&self, systemd: Systemd) {
+        let _ = self.systemd.set(Arc::new(systemd));
+    }
+
+    fn systemd(&self) -> Arc<Systemd> {
+        self.systemd.get_or_init(Arc::default).clone()
     }
 
     /// What its services share.

@@ -13,9 +13,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::app::notify::Systemd;
+use crate::app::reload::Watched;
 use crate::app::roll_call::RollCall;
-use crate::app::serve::Audience;
-use crate::app::{App, limits, serve};
+use crate::app::serve::{Audience, Origin};
+use crate::app::upgrade::{Predecessor, Program, TAKE_OVER, Voice};
+use crate::app::{App, control, limits, serve};
 use crate::config::environment::VARIABLES;
 use crate::config::settings::Settings;
 use crate::config::{self, Source};
@@ -35,15 +38,25 @@ struct Args {
     /// Only check the configuration: says ok, or all that is wrong
     #[arg(short, long)]
     test: bool,
+    /// With -t: also ask every server, as at a start
+    #[arg(long, global = true)]
+    online: bool,
     /// Do not start while a server cannot be reached
     #[arg(long)]
     strict: bool,
+    /// Take over from the process at the other end of the standard input; only tinyscale itself says so
+    #[arg(long, hide = true)]
+    take_over: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 #[derive(Debug, Clone, Subcommand)]
 enum Command {
+    /// Take a changed configuration, whole or not at all; no connection is touched
+    Reload(Found),
+    /// Let a new process take over: a new version of the program, or settings that a reload cannot change
+    Upgrade(Found),
     /// Only check the configuration, like -t
     Check,
     /// Place the meetings of a trace as in production, in virtual time and without any server
@@ -52,6 +65,20 @@ enum Command {
     Trace(trace::Args),
 }
 
+/// How a running process is found.
+#[derive(Debug, Clone, clap::Args)]
+struct Found {
+    /// Its `process.run_dir` [default: as configured, else /run/tinyscale]
+    #[arg(long, value_name = "FOLDER")]
+    run_dir: Option<PathBuf>,
+}
+
+/// What says most without a configuration file.
+const SERVERS: &str = "servers.json";
+
+/// Where a service finds its process unless it is configured otherwise.
+const RUN_DIR: &str = "/run/tinyscale";
+
 /// Runs the program with the process's arguments and environment.
 pub fn run() -> ExitCode {
     let matches = Args::command().after_help(variables()).get_matches();
@@ -59,9 +86,13 @@ pub fn run() -> ExitCode {
         Ok(args) => args,
         Err(error) => error.exit(),
     };
-    match obey(&args) {
+    let mut voice = None;
+    match obey(&args, &mut voice) {
         Ok(()) => ExitCode::SUCCESS,
         Err(wrong) => {
+            if let Some(voice) = voice {
+                Voice::failed(voice, &wrong);
+            }
             say(std::io::stderr(), wrong.trim_end());
             ExitCode::FAILURE
         }
@@ -69,7 +100,7 @@ pub fn run() -> ExitCode {
 }
 
 /// Does what was asked for, or says what is wrong.
-fn obey(args: &Args) -> Result<(), String> {
+fn obey(args: &Args, voice: &mut Option<Voice>) -> Result<(), String> {
     let level = log_level(std::env::var_os(LOG).as_deref())?;
     if let Some(Command::Replay(replay)) = &args.command {
         let summary = replay::run(replay, args.config.as_deref());
@@ -81,14 +112,34 @@ fn obey(args: &Args) -> Result<(), String> {
         say(std::io::stderr(), &trace::run(trace).map_err(|wrong| format!("{wrong:#}"))?);
         return Ok(());
     }
+    let asked = match &args.command {
+        Some(Command::Reload(found)) => Some(("reload", found)),
+        Some(Command::Upgrade(found)) => Some(("upgrade", found)),
+        Some(Command::Replay(_) | Command::Trace(_) | Command::Check) | None => None,
+    };
+    if let Some((what, found)) = asked {
+        let answer = control::ask(&run_dir(args, found), what)?;
+        say(std::io::stdout(), answer.trim_end());
+        return Ok(());
+    }
+    let program = program();
+    let predecessor = if args.take_over { Some(predecessor(voice)?) } else { None };
+    let file = Watched::now(args.config.clone().unwrap_or_else(|| PathBuf::from(SERVERS)));
     let settings = settings(args)?;
     // Pingora and reqwest must agree on one; Pingora knows only this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |error: anyhow::Error| format!("tinyscale: {error:#}");
     let app = App::new(settings).map_err(failed)?;
+    app.tell(Systemd::of(
+        std::env::var_os("NOTIFY_SOCKET").as_deref(),
+        std::env::var("WATCHDOG_USEC").ok().as_deref(),
+    ));
     let again = args.clone();
-    app.read_from(Box::new(move || self::settings(&again)));
+    app.read_from(Box::new(move || self::settings(&again)), Some(file));
     if args.test || matches!(args.command, Some(Command::Check)) {
+        if args.online {
+            online(&app)?;
+        }
         say(std::io::stdout(), "ok");
         show_certificates(&app);
         return Ok(());
@@ -96,7 +147,55 @@ fn obey(args: &Args) -> Result<(), String> {
     log_to_stderr(level);
     log_panics();
     limits::raise_open_files();
-    serve::run(&app, &Terminal).map_err(failed)
+    serve::run(&app, &Terminal, Origin { program, predecessor }).map_err(failed)
+}
+
+fn predecessor(voice: &mut Option<Voice>) -> Result<Predecessor, String> {
+    let why = |why| format!("tinyscale: {TAKE_OVER} is only for tinyscale itself: {why}");
+    let predecessor = Predecessor::greet().map_err(why)?;
+    *voice = Some(predecessor.voice().map_err(why)?);
+    Ok(predecessor)
+}
+
+fn run_dir(args: &Args, found: &Found) -> PathBuf {
+    let env = |name: &str| std::env::var(name).ok();
+    let directory = std::env::current_dir().unwrap_or_default();
+    let source = Source { yaml: args.config.as_deref(), directory: &directory, env: &env };
+    let found = found.run_dir.clone().or_else(|| config::run_dir(&source));
+    found.unwrap_or_else(|| PathBuf::from(RUN_DIR))
+}
+
+/// Asks every server and shows what they say; fails unless all answer as they should.
+fn online(app: &App) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|why| format!("tinyscale: cannot start: {why}"))?;
+    let calls = runtime.block_on(app.roll_call()).map_err(|why| format!("tinyscale: {why:#}"))?;
+    // A look-up that hangs in the system's resolver must not hold the end up.
+    runtime.shutdown_background();
+    say(std::io::stdout(), calls.to_string().trim_end());
+    match calls.0.iter().filter(|row| row.meetings.is_err()).count() {
+        0 => Ok(()),
+        bad => Err(format!(
+            "tinyscale: {bad} of {} servers do not answer as they should",
+            calls.0.len()
+        )),
+    }
+}
+
+/// How this process was started. Looked up at the start: later the file may be another one's.
+fn program() -> Program {
+    let mut args = std::env::args_os();
+    let name = PathBuf::from(args.next().unwrap_or_default());
+    let found = if name.components().count() > 1 {
+        // A relative one begins where it was started.
+        std::env::current_dir().ok().map(|folder| folder.join(&name))
+    } else {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let files = std::env::split_paths(&folders).map(|folder| folder.join(&name));
+        files.into_iter().find(|file| file.is_file())
+    };
+    let path = found.or_else(|| std::env::current_exe().ok()).unwrap_or(name);
+    Program { path, args: args.filter(|arg| arg != TAKE_OVER).collect() }
 }
 
 fn settings(args: &Args) -> Result<Settings, String> {

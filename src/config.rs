@@ -66,6 +66,16 @@ fn read_yaml(source: &Source<'_>, path: &Path, problems: &mut Problems) -> Optio
     }
 }
 
+/// The folder where commands find the process, as far as the configuration says, whatever else is wrong with it or
+/// kept from whoever asks.
+pub fn run_dir(source: &Source<'_>) -> Option<PathBuf> {
+    let mut unheard = Problems::default();
+    let written = source.yaml.and_then(|path| read_yaml(source, path, &mut unheard));
+    let written = written.and_then(|file| file.process.run_dir);
+    let found = written.or_else(|| environment::read(source, &mut unheard).process.run_dir);
+    found.map(|found| source.path(&found.value))
+}
+
 /// The largest file that is read. A thousand servers take about 200 KB.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -246,6 +246,11 @@ impl Gateway {
             Some(lives) => lives.heal(&self.state.cluster(), tenant, call),
             None => call,
         };
+        if self.state.has_sibling()
+            && let Some(id) = call.meeting_id()
+        {
+            self.state.ask_sibling(tenant, &id).await;
+        }
         let decision = route::decide(&self.state.cluster(), tenant, &call);
         match decision {
             Decision::Reply(reply) => return Ok(join::refuse(&call, head, reply)),

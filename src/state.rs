@@ -2,16 +2,19 @@
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
 pub mod claims;
+pub mod connections;
 pub mod events;
 pub mod hooks;
 pub mod in_flight;
 pub mod operate;
 pub mod outbox;
 pub mod roster;
+pub mod sibling;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, watch};
@@ -27,9 +30,11 @@ use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
 use crate::metrics::polls::Polls;
 use crate::recording::owners::Owners;
+use crate::state::connections::Connections;
 use crate::state::events::Events;
 use crate::state::in_flight::InFlight;
 use crate::state::operate::Drains;
+use crate::state::sibling::Sibling;
 use crate::store::{Over, Store};
 
 /// About 20 MB at most.
@@ -57,8 +62,10 @@ pub struct State {
     probe_soon: Mutex<HashMap<ServerId, Arc<Notify>>>,
     members: watch::Sender<()>,
     in_flight: InFlight,
+    connections: Connections,
+    store: ArcSwapOption<Store>,
+    sibling: ArcSwapOption<Sibling>,
     polls: Polls,
-    store: OnceLock<Store>,
     events: Events,
     drains: Drains,
     drains_changed: watch::Sender<()>,
@@ -83,30 +90,38 @@ impl State {
             members: watch::Sender::new(()),
             in_flight: InFlight::default(),
             polls: Polls::default(),
-            store: OnceLock::new(),
             events: Events::default(),
             drains: Drains::default(),
             drains_changed: watch::Sender::new(()),
             doubles: Mutex::default(),
+            connections: Connections::default(),
+            store: ArcSwapOption::empty(),
+            sibling: ArcSwapOption::empty(),
             forget,
             forgetting: tokio::sync::Mutex::new(forgetting),
         }
     }
 
-    /// Keeps in `store`, from now on, what must outlive the process. The first one counts.
+    /// Keeps in `store`, from now on, what must outlive the process, or what another process must know.
     pub fn keep_in(&self, store: Store) {
-        let _ = self.store.set(store);
+        self.store.store(Some(Arc::new(store)));
+    }
+
+    /// Keeps nothing any more: there is nobody else who must know, and nothing is to outlive the process.
+    pub fn keep_nowhere(&self) {
+        self.store.store(None);
     }
 
     /// What outlives the process, if anything does.
-    pub fn store(&self) -> Option<&Store> {
-        self.store.get()
+    pub fn store(&self) -> Option<Arc<Store>> {
+        self.store.load_full()
     }
 
     /// Asks the store to forget a claim, soon; `last` is the newest claim on it that is over, and `asked` is
     /// when the question was asked whose answer says so.
     fn forget(&self, meeting: KeyHash, last: ClaimId, asked: Moment) {
-        if self.store().is_some() {
+        // What the other process claimed and has not made yet looks as if it were over.
+        if self.store.load().is_some() && !self.has_sibling() {
             let over = Over::since(last, self.now().since(asked));
             // Full: the claim is found to be over at the next start.
             let _ = self.forget.try_send((meeting, over));
@@ -115,11 +130,13 @@ impl State {
 
     /// Forgets in the store what was asked for, for ever.
     pub async fn keep_forgetting(&self) {
-        let Some(store) = self.store() else { return std::future::pending().await };
         let mut forgetting = self.forgetting.lock().await;
         while let Some((meeting, over)) = forgetting.recv().await {
-            store.forget(meeting, over).await;
+            if let Some(store) = self.store() {
+                store.forget(meeting, over).await;
+            }
         }
+        std::future::pending().await
     }
 
     /// Forgets in the store what was asked for so far.
@@ -149,6 +166,11 @@ impl State {
     /// What a stop waits for.
     pub fn in_flight(&self) -> &InFlight {
         &self.in_flight
+    }
+
+    /// The connections of clients.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// The servers, in the order they came.

@@ -152,7 +152,7 @@ impl Store {
 
     /// Claims `meeting` on `server` unless another process has: the server that has the claim now. `None`:
     /// the store cannot tell, memory decides. What this process has claimed before is superseded: its memory
-    /// knows best.
+    /// knows best, unless another process has come to rely on it.
     pub async fn claim(
         &self,
         meeting: KeyHash,
@@ -162,9 +162,9 @@ impl Store {
         let claiming = sqlx::query(
             "INSERT INTO claims VALUES ($1, $2, $3, CAST($4 AS BIGINT), 1, CAST($5 AS BIGINT)) \
              ON CONFLICT (meeting) DO UPDATE SET \
-             server = CASE claims.owner WHEN $3 THEN $2 ELSE claims.server END, \
+             server = CASE WHEN claims.owner = $3 AND claims.holders = 1 THEN $2 ELSE claims.server END, \
              number = CASE claims.owner WHEN $3 THEN excluded.number ELSE claims.number END, \
-             holders = CASE claims.owner WHEN $3 THEN 1 ELSE claims.holders + 1 END, \
+             holders = CASE claims.owner WHEN $3 THEN claims.holders ELSE claims.holders + 1 END, \
              claimed_s = excluded.claimed_s \
              RETURNING server",
         )

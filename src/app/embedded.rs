@@ -44,9 +44,10 @@ impl App {
         let gateway = self.gateway(&conf)?;
         let background = self.background()?;
         let addresses = bound.addresses().cloned().collect();
-        let doors = bound.into_doors(self.certificates())?;
+        let doors = bound.into_doors(self.certificates(), &self.state)?;
         let (shutdown, watching) = watch::channel(false);
-        tokio::spawn(serve(gateway, doors, watching.clone()));
+        let (state, until) = (self.state.clone(), watching.clone());
+        tokio::spawn(async move { serve(gateway, doors, &state, until).await });
         let operators = self.bind_admin()?;
         let admin = operators.as_ref().map(|operators| operators.address().clone());
         if let Some(operators) = operators {

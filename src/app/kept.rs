@@ -1,6 +1,8 @@
 //! What outlives a restart, read before anything else: claims of meetings, what
 //! operators set, hooks, and learned sizes.
 
+use std::path::Path;
+
 use crate::app::App;
 use crate::store::Store;
 
@@ -8,7 +10,13 @@ impl App {
     /// Opens the store and takes in what it remembers. One that cannot be used is reported, and everything
     /// goes on from memory.
     pub async fn open_store(&self) {
-        let Some(folder) = &self.settings().state_dir else { return };
+        if let Some(folder) = &self.settings().state_dir {
+            self.open_store_in(folder).await;
+        }
+    }
+
+    /// The same in this folder.
+    pub(crate) async fn open_store_in(&self, folder: &Path) {
         let store = match Store::open(folder).await {
             Ok(store) => store,
             Err(why) => {

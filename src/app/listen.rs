@@ -4,6 +4,7 @@
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::edge::certificates::Certificates;
 use crate::edge::connection::Arrival;
 use crate::edge::door::{Door, Listener};
 use crate::edge::tls;
+use crate::state::State;
 
 /// The operating system's "address family not supported", which `std` has no name for.
 const NO_SUCH_FAMILY: i32 = 97;
@@ -30,6 +32,28 @@ impl Bound {
     /// Binds all addresses, or none.
     pub fn to(addresses: &[Listen]) -> anyhow::Result<Self> {
         Self::with(addresses, TcpListener::bind)
+    }
+
+    /// Takes over the listeners that another process had, each under its address, and binds only what it did not
+    /// have. What is not listened on any more is closed.
+    pub(crate) fn inherit(
+        addresses: &[Listen],
+        mut inherited: Vec<(String, OwnedFd)>,
+    ) -> anyhow::Result<Self> {
+        let mut bound = Self::default();
+        for listen in addresses {
+            match inherited.iter().position(|(had, _)| is_it(listen, had)) {
+                Some(at) => {
+                    let (_, fd) = inherited.remove(at);
+                    bound.listeners.push(taken_over(listen, fd)?);
+                }
+                None => bound.listeners.extend(Self::to(std::slice::from_ref(listen))?.listeners),
+            }
+        }
+        for (address, _) in inherited {
+            log::info!("no longer listening; address={address}");
+        }
+        Ok(bound)
     }
 
     fn with(
@@ -119,7 +143,11 @@ impl Bound {
     }
 
     /// Makes doors of the listeners, with what they need to shake hands.
-    pub fn into_doors(self, certificates: &Arc<Certificates>) -> anyhow::Result<Vec<Door>> {
+    pub(crate) fn into_doors(
+        self,
+        certificates: &Arc<Certificates>,
+        state: &Arc<State>,
+    ) -> anyhow::Result<Vec<Door>> {
         let doors = self.listeners.into_iter().map(|(address, listener, listen)| {
             let is_tls = listen.tls.is_some();
             Ok(Door {
@@ -128,11 +156,61 @@ impl Bound {
                 tls: is_tls.then(|| tls::server(certificates.clone(), listen.http2)).transpose()?,
                 proxies: listen.proxy_protocol.map(Into::into),
                 h2c: listen.http2 && !is_tls,
+                state: state.clone(),
                 arrival: Arrival { redirect: listen.redirect },
             })
         });
         doors.collect()
     }
+
+    /// The listeners, which stay here.
+    pub(crate) fn fds(&self) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        self.listeners.iter().map(|(address, listener, _)| {
+            let fd = match listener {
+                Listener::Tcp(listener) => listener.as_fd(),
+                Listener::Unix(listener) => listener.as_fd(),
+            };
+            (address.to_string(), fd)
+        })
+    }
+
+    /// The same listeners once more.
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        let again = |(address, listener, listen): &(Address, Listener, Listen)| {
+            let listener = match listener {
+                Listener::Tcp(listener) => Listener::Tcp(listener.try_clone()?),
+                Listener::Unix(listener) => Listener::Unix(listener.try_clone()?),
+            };
+            Ok((address.clone(), listener, listen.clone()))
+        };
+        Ok(Self { listeners: self.listeners.iter().map(again).collect::<io::Result<_>>()? })
+    }
+}
+
+/// Whether a listener that had the address `had` is what `listen` asks for.
+fn is_it(listen: &Listen, had: &str) -> bool {
+    let Address::Ip(address) = &listen.address else { return listen.address.to_string() == had };
+    let Ok(had) = had.parse::<SocketAddr>() else { return false };
+    let same = |wanted: SocketAddr| wanted == had || wanted.port() == 0 && wanted.ip() == had.ip();
+    [Some(*address), listen.without_ipv6].into_iter().flatten().any(same)
+}
+
+/// A listener of another process as one of ours.
+fn taken_over(listen: &Listen, fd: OwnedFd) -> anyhow::Result<(Address, Listener, Listen)> {
+    let cannot = "what was handed over is no listener";
+    let (address, listener) = match &listen.address {
+        Address::Ip(_) => {
+            let listener = TcpListener::from(fd);
+            listener.set_nonblocking(true).context(cannot)?;
+            (Address::Ip(listener.local_addr().context(cannot)?), Listener::Tcp(listener))
+        }
+        Address::Unix(_) => {
+            let listener = UnixListener::from(fd);
+            listener.set_nonblocking(true).context(cannot)?;
+            (listen.address.clone(), Listener::Unix(listener))
+        }
+    };
+    Ok((address, listener, listen.clone()))
 }
 
 fn said(listen: &Listen, address: &Address, why: &str) -> anyhow::Error {

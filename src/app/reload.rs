@@ -5,7 +5,11 @@
 //! One that is no longer configured goes when its meetings have ended.
 
 mod changes;
+mod on_change;
 
+pub use on_change::Watched;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -44,13 +48,16 @@ pub struct Reload {
 #[derive(Default)]
 pub(crate) struct Reloads {
     reader: Mutex<Option<Reader>>,
+    /// What is looked at for changes.
+    file: Mutex<Option<Watched>>,
     last: Mutex<Option<Reload>>,
 }
 
 impl App {
-    /// Names where [`Self::reload`] reads the configuration.
-    pub fn read_from(&self, reader: Reader) {
+    /// Names where [`Self::reload`] reads the configuration, and the file that tells that it has changed.
+    pub fn read_from(&self, reader: Reader, file: Option<Watched>) {
         *self.reloads.reader.lock() = Some(reader);
+        *self.reloads.file.lock() = file;
     }
 
     /// The last reload, if there was one.
@@ -63,6 +70,7 @@ impl App {
     pub fn reload(&self) -> Reload {
         // One at a time; the next one reads what is written then.
         let reader = self.reloads.reader.lock();
+        self.systemd().reloading();
         let outcome = match &*reader {
             None => Err("there is nowhere to read it from".to_owned()),
             Some(read) => read()
@@ -79,6 +87,10 @@ impl App {
                 }
             }
         }
+        self.systemd().reloaded(match &outcome {
+            Ok(_) => "serving with the configuration as it is written",
+            Err(_) => "serving; the new configuration was not taken, see the log",
+        });
         let reload = Reload { at_unix_s: clock::unix_s(), outcome };
         *self.reloads.last.lock() = Some(reload.clone());
         reload
@@ -179,6 +191,7 @@ impl App {
 
 /// Reloads on a thread of its own, so that signals and requests go on. Whoever asks while one is under way gets
 /// another one after it; whoever asks more often gets no more than that.
+#[derive(Clone)]
 pub(crate) struct Reloading(SyncSender<()>);
 
 impl Reloading {
@@ -216,6 +229,18 @@ impl Plan {
     fn all(&self) -> impl Iterator<Item = (ServerId, ServerSettings)> {
         let stay = self.stay.iter().map(|((id, _), after)| (*id, after.clone()));
         stay.chain(self.come.iter().cloned()).chain(self.go.iter().cloned())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.changed.is_empty() {
+            writeln!(f, "nothing has changed")?;
+        }
+        for line in self.changed.iter().chain(&self.later).chain(&self.warnings) {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
     }
 }
 

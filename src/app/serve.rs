@@ -1,17 +1,21 @@
-//! Runs it as a process: roll call, listeners, signals, Pingora's server.
+//! Runs it as a process: roll call, listeners, signals, and the order in which one process follows another.
 
 use anyhow::{Context, bail};
-use pingora_core::server::configuration::Opt;
-use pingora_core::server::{RunArgs, Server};
-use pingora_core::services::background::background_service;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::app::App;
 use crate::app::admin::Operators;
+use crate::app::control::{Control, Outcome};
 use crate::app::listen::Bound;
 use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
-use crate::app::stop::{Listening, Signals, Stop, Told};
+use crate::app::serving::{Left, Serving};
+use crate::app::stop::{Asked, Signals, Stop};
+use crate::app::upgrade::{Companion, Heir, Message, Predecessor, Program};
+
+const NO_UPGRADE: &str = "no upgrade, this process goes on as before";
+
+const UNDER_WAY: &str = "an upgrade is under way already";
 
 /// What an operator who watches the start is told.
 pub trait Audience {
@@ -21,31 +25,58 @@ pub trait Audience {
     fn listening(&self, addresses: &[String]);
 }
 
+/// How the process came to be, and how the next one can be started.
+pub struct Origin {
+    /// How it was started.
+    pub program: Program,
+    /// What it takes over from, if from anything.
+    pub predecessor: Option<Predecessor>,
+}
+
 /// Asks every server once and serves until a signal ends it. Fails if an address cannot be listened on, if a
 /// server has another secret than configured, or, when `strict`, if one does not answer.
-pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
+pub fn run(app: &App, audience: &dyn Audience, origin: Origin) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start")?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen()?;
+        let Origin { program, predecessor } = origin;
         // Before the servers are asked, because it takes no time and is the more usual mistake.
-        let bound = Bound::to(&app.settings().listen)?;
-        let admin = app.bind_admin()?;
+        let (bound, companion) = begin(app, predecessor).await?;
+        let companion = companion.map(|companion| companion.accompany(app));
+        let admin = match &companion {
+            None => app.bind_admin()?,
+            Some(_) => app.admin_later(),
+        };
         tokio::select! {
             called = roll_call(app, audience) => called?,
             _ = signals.stop(too_early) => return Ok(()),
         }
-        serve(app, bound, admin, audience, signals).await
+        serve(app, (bound, admin), audience, signals, (program, companion)).await
     });
     // A look-up that hangs in the system's resolver must not hold the end up.
     runtime.shutdown_background();
     ended
 }
 
+/// The listeners, new or taken over, and the store.
+async fn begin(
+    app: &App,
+    predecessor: Option<Predecessor>,
+) -> anyhow::Result<(Bound, Option<Companion>)> {
+    let addresses = &app.settings().listen;
+    let Some(predecessor) = predecessor else {
+        let bound = Bound::to(addresses)?;
+        app.open_store().await;
+        return Ok((bound, None));
+    };
+    let (listeners, companion) = predecessor.inherit(app).await?;
+    Ok((Bound::inherit(addresses, listeners)?, Some(companion)))
+}
+
 async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
-    app.open_store().await;
     let calls = app.roll_call().await?;
     audience.roll_call(&calls);
     let wrong: Vec<&str> =
@@ -68,62 +99,87 @@ async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The configuration that is being used was read a moment ago.
+fn too_early(asked: Asked) {
+    log::warn!("{asked} was asked for before the start was over: ignored");
+}
+
+fn tell(whom: Option<oneshot::Sender<Outcome>>, outcome: Outcome) {
+    // An error means that nobody waits any more.
+    let _ = whom.map(|whom| whom.send(outcome));
+}
+
 async fn serve(
     app: &App,
-    bound: Bound,
-    admin: Option<Operators>,
+    (bound, admin): (Bound, Option<Operators>),
     audience: &dyn Audience,
     mut signals: Signals,
+    (program, companion): (Program, Option<mpsc::Sender<Message>>),
 ) -> anyhow::Result<()> {
-    app.trust.prepare();
-    let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
-    server.bootstrap();
-    let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
-    let doors = bound.into_doors(app.certificates())?;
-    let (closed, mut closing) = watch::channel(false);
-    let gateway = Some(app.gateway(&server.configuration)?);
-    server.add_service(Listening { app: gateway, doors, closed });
-    server.add_service(background_service("background", app.background()?));
-    if let Some(admin) = admin {
-        log::info!("operators are answered at {}", admin.address());
-        server.add_service(background_service("admin", admin));
-    }
-    let (tell, told) = watch::channel(false);
-    // A thread of its own, because it sleeps through the grace period.
-    let pingora = std::thread::Builder::new().name("pingora".to_owned());
-    pingora
-        .spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Told(told)) }))
-        .context("cannot start a thread")?;
+    let (ask, mut asked) = mpsc::channel::<Option<oneshot::Sender<Outcome>>>(1);
+    let takes_over = companion.is_some();
     let reloading = Reloading::start(app)?;
-    audience.listening(&addresses);
-    let stop = tokio::select! {
-        stop = signals.stop(|| {
+    tokio::spawn(reloading.clone().on_change(app.clone()));
+    let obey = |what| match what {
+        Asked::Reload => {
             app.look_at_certificates();
             reloading.ask();
-        }) => stop,
-        // Without listeners the process would be of no use, and nobody would notice.
-        _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
-    };
-    if stop == Stop::Now {
-        return Ok(());
-    }
-    tell.send_replace(true);
-    let in_flight = app.state().in_flight();
-    let finished = async {
-        // An error means that the service has ended, which is what is waited for.
-        let _ = closing.wait_for(|closed| *closed).await;
-        in_flight.none().await;
-    };
-    tokio::select! {
-        () = finished => log::info!("stopped; nothing is left to finish"),
-        () = tokio::time::sleep(app.settings().grace_period) => {
-            log::warn!("stopped; cut_off={} reason=the grace period is over", in_flight.count());
         }
-        () = signals.stop_now() => {}
+        // Full: one is asked for already.
+        Asked::Upgrade => drop(ask.try_send(None)),
+    };
+    let busy = |what| match what {
+        Asked::Reload => {
+            app.look_at_certificates();
+            reloading.ask();
+        }
+        Asked::Upgrade => log::warn!("{UNDER_WAY}"),
+    };
+    let mut serving = Serving::start(app, &bound, admin)?;
+    let mut control = Control::open(app, &ask, takes_over)?;
+    if let Some(companion) = companion {
+        // An error means that the old process has ended already.
+        let _ = companion.send(Message::Serving).await;
+    }
+    let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
+    audience.listening(&addresses);
+    app.systemd().ready(&addresses);
+    tokio::spawn(app.systemd().watch(app.state().clone()));
+    let stop = 'serving: loop {
+        let wants_to_know = tokio::select! {
+            stop = signals.stop(obey) => break stop,
+            // Without listeners the process would be of no use, and nobody would notice.
+            () = serving.closed() => bail!("the listeners have failed"),
+            Some(asked) = asked.recv() => asked,
+        };
+        let mut raising = Box::pin(Heir::raise(app, &program, &bound));
+        let raised = loop {
+            tokio::select! {
+                stop = signals.stop(busy) => break 'serving stop,
+                raised = &mut raising => break raised,
+                Some(other) = asked.recv() => tell(other, Err(UNDER_WAY.to_owned())),
+            }
+        };
+        drop(raising);
+        let outcome = raised.as_ref().map(Heir::pid);
+        tell(wants_to_know, outcome.map_err(|why| format!("{NO_UPGRADE}: {why:#}")));
+        match raised {
+            Err(why) => log::error!("{NO_UPGRADE}: {why:#}"),
+            Ok(heir) => match serving.leave_to(heir, app, &mut signals).await {
+                Left::Well => return Ok(()),
+                Left::Alone => {
+                    serving = Serving::start(app, &bound, app.admin_later())?;
+                    control = Control::open(app, &ask, true)?;
+                }
+            },
+        }
+    };
+    drop(control);
+    // Who comes now is refused.
+    drop(bound);
+    match stop {
+        Stop::Now => {}
+        Stop::Gracefully => serving.finish(app, &mut signals).await,
     }
     Ok(())
-}
-/// The configuration that is being used was read a moment ago.
-fn too_early() {
-    log::warn!("a reload was asked for before the start was over: ignored");
 }

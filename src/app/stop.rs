@@ -4,6 +4,7 @@
 //! finish, and it listens to no further signal meanwhile. So it gets its signal from here, and here is also
 //! decided when the process ends: as soon as nothing is in flight.
 
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -17,8 +18,9 @@ use tokio::sync::watch;
 
 use crate::edge::door::Door;
 use crate::gateway::live::Live;
+use crate::state::State;
 
-/// What a signal asks for.
+/// How the process is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Open requests may finish.
@@ -27,12 +29,51 @@ pub(crate) enum Stop {
     Now,
 }
 
+/// What a signal asks a process for that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// To read the configuration anew.
+    Reload,
+    /// To let a new process take over.
+    Upgrade,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reload => "a reload",
+            Self::Upgrade => "an upgrade",
+        })
+    }
+}
+
+/// What a signal means to a process that has an heir.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// To end at once.
+    Now,
+    /// It is meant for the heir.
+    On(Meant),
+}
+
+/// A signal that an heir gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Meant(pub(crate) rustix::process::Signal);
+
+impl Meant {
+    /// Whether the heir ends with it.
+    pub(crate) fn ends(self) -> bool {
+        self.0 == rustix::process::Signal::TERM || self.0 == rustix::process::Signal::QUIT
+    }
+}
+
 /// The signals of this process, from the moment it is made: before, their defaults hold.
 pub(crate) struct Signals {
     term: Signal,
     quit: Signal,
     int: Signal,
     hup: Signal,
+    usr2: Signal,
 }
 
 impl Signals {
@@ -44,11 +85,12 @@ impl Signals {
             quit: on(SignalKind::quit())?,
             int: on(SignalKind::interrupt())?,
             hup: on(SignalKind::hangup())?,
+            usr2: on(SignalKind::user_defined2())?,
         })
     }
 
-    /// Waits for a signal that ends the process; calls `reload` for each that asks for it.
-    pub(crate) async fn stop(&mut self, reload: impl Fn()) -> Stop {
+    /// Waits for a signal that ends the process; calls `obey` for each that asks for something else.
+    pub(crate) async fn stop(&mut self, obey: impl Fn(Asked)) -> Stop {
         loop {
             tokio::select! {
                 _ = self.term.recv() => {
@@ -66,7 +108,11 @@ impl Signals {
                 // Its default would end the process. Many at once are one.
                 _ = self.hup.recv() => {
                     log::info!("reading the configuration anew; signal=HUP");
-                    reload();
+                    obey(Asked::Reload);
+                }
+                _ = self.usr2.recv() => {
+                    log::info!("starting a new process; signal=USR2");
+                    obey(Asked::Upgrade);
                 }
             }
         }
@@ -76,6 +122,19 @@ impl Signals {
     pub(crate) async fn stop_now(&mut self) {
         self.int.recv().await;
         log::info!("stopping at once; signal=INT");
+    }
+
+    /// Waits for a signal to a process that has left everything to another one.
+    pub(crate) async fn passed(&mut self) -> Passed {
+        use rustix::process::Signal;
+        let meant = |signal| Passed::On(Meant(signal));
+        tokio::select! {
+            _ = self.int.recv() => Passed::Now,
+            _ = self.term.recv() => meant(Signal::TERM),
+            _ = self.quit.recv() => meant(Signal::QUIT),
+            _ = self.hup.recv() => meant(Signal::HUP),
+            _ = self.usr2.recv() => meant(Signal::USR2),
+        }
     }
 }
 
@@ -96,6 +155,7 @@ pub(crate) struct Listening {
     /// What answers; taken by the start.
     pub(crate) app: Option<HttpProxy<Live>>,
     pub(crate) doors: Vec<Door>,
+    pub(crate) state: Arc<State>,
     /// Turns true when the listeners are closed and no request will come any more.
     pub(crate) closed: watch::Sender<bool>,
 }
@@ -109,7 +169,7 @@ impl PingoraService for Listening {
         _listeners_per_fd: usize,
     ) {
         if let Some(app) = self.app.take() {
-            serve(app, std::mem::take(&mut self.doors), shutdown).await;
+            serve(app, std::mem::take(&mut self.doors), &self.state, shutdown).await;
         }
         self.closed.send_replace(true);
     }
@@ -120,10 +180,20 @@ impl PingoraService for Listening {
 }
 
 /// Answers at all doors until `shutdown`, and then at none.
-pub(crate) async fn serve(app: HttpProxy<Live>, doors: Vec<Door>, shutdown: ShutdownWatch) {
+pub(crate) async fn serve(
+    app: HttpProxy<Live>,
+    doors: Vec<Door>,
+    state: &State,
+    shutdown: ShutdownWatch,
+) {
     let app = Arc::new(app);
     let open = doors.into_iter().map(|door| door.run(app.clone(), shutdown.clone()));
     futures::future::join_all(open.map(tokio::spawn)).await;
-    // Connections that wait for their next request need wait no longer.
+    // Pingora drops idle connections now, and with them, now and then, a request that is on its way. When another
+    // process takes over they stay instead: each is answered once more and told that it was the last time.
+    let connections = state.connections();
+    if connections.are_leaving() {
+        connections.none().await;
+    }
     app.http_cleanup().await;
 }

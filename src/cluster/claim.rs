@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::bbb::id::{InternalId, MeetingId, TenantId};
+use crate::bbb::id::{InternalId, KeyHash, MeetingId, TenantId};
 use crate::cluster::Cluster;
 use crate::cluster::attendance::Attendance;
 use crate::cluster::meetings::{ClaimId, Key, Meeting, Stage};
@@ -204,7 +204,7 @@ impl Cluster {
         }
     }
 
-    fn confirm(&mut self, key: &Key, made: Made, now: Moment) {
+    pub(crate) fn confirm(&mut self, key: &Key, made: Made, now: Moment) {
         self.reborn(key, made.internal.as_ref(), now);
         self.meetings.change(key, |meeting| {
             if made.internal.is_some() && made.internal != meeting.internal {
@@ -250,6 +250,16 @@ impl Cluster {
     /// The newest claim that was given out.
     pub fn last_claim(&self) -> ClaimId {
         ClaimId(self.claims.next.saturating_sub(1))
+    }
+
+    /// The creates under way: the claim, the meeting, and where it is being made.
+    pub fn under_way(&self) -> Vec<(ClaimId, KeyHash, ServerId)> {
+        let open = self.claims.open.iter();
+        open.filter_map(|(claim, Open { key, .. })| {
+            let server = self.meetings.find(key)?.server;
+            Some((*claim, KeyHash::of(key.tenant, &key.id), server))
+        })
+        .collect()
     }
 
     /// How many creates are under way.

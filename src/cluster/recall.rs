@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use crate::bbb::id::{KeyHash, MeetingId, TenantId};
 use crate::cluster::Cluster;
 use crate::cluster::attendance::Attendance;
+use crate::cluster::claim::Made;
 use crate::cluster::meetings::{Key, Meeting, Stage};
 use crate::cluster::moment::Moment;
 use crate::cluster::observe::ABSENCES_UNTIL_GONE;
@@ -61,6 +62,28 @@ impl Cluster {
             return None;
         }
         self.recalled.by_meeting.get(&KeyHash::of(tenant, id)).copied()
+    }
+
+    /// Another process made the meeting on `server`, or may have, if `made` is `None`. What is known here, or
+    /// being made here, stays as it is.
+    pub fn told(
+        &mut self,
+        tenant: TenantId,
+        id: &MeetingId,
+        server: ServerId,
+        made: Option<Made>,
+        now: Moment,
+    ) {
+        match self.find(tenant, id) {
+            Some(known) if known.server != server || matches!(known.stage, Stage::Claimed(_)) => {
+                return;
+            }
+            Some(_) => {}
+            None => self.believe(tenant, id, server, now),
+        }
+        if let Some(made) = made {
+            self.confirm(&Key { tenant, id: id.clone() }, made, now);
+        }
     }
 
     /// The meeting may be on `server`, as somebody remembers: it stays there, `Doubtful`, until the server

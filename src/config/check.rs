@@ -22,11 +22,12 @@ use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
     BalanceSettings, CallbackSettings, DrainSettings, HookSettings, Limits, ProbeSettings,
-    ServerSettings, Settings, Timeouts, TlsCheck,
+    ProcessSettings, ServerSettings, Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The settings, or `None` after adding to `problems`.
 pub(crate) fn check(
@@ -49,6 +50,16 @@ pub(crate) fn check(
     let hooks = HookSettings {
         form: check.either(file.hooks.version, env.hooks.version).unwrap_or_default(),
         algorithm: check.either(file.hooks.checksum, env.hooks.checksum).unwrap_or(Algorithm::Sha1),
+    };
+    let run_dir = check.either(file.process.run_dir, env.process.run_dir);
+    let process = ProcessSettings {
+        run_dir: run_dir.map(|path| source.path(&path)),
+        reload_on_change: check
+            .either(file.process.reload_on_change, env.process.reload_on_change)
+            .unwrap_or(false),
+        upgrade_deadline: check
+            .either(file.process.upgrade_deadline, env.process.upgrade_deadline)
+            .unwrap_or(UPGRADE_DEADLINE),
     };
     let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
     let state_dir = check.either(file.state_dir, env.state_dir);
@@ -73,6 +84,7 @@ pub(crate) fn check(
         hooks,
         drain: drain_settings(file.drain),
         admin,
+        process,
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),

@@ -190,6 +190,24 @@ pub const VARIABLES: &[Variable] = &[
         "release of bbb-webhooks that front ends take events from",
     ),
     variable("TINYSCALE_HOOKS_CHECKSUM", "hooks.checksum", "sha1", "what events are signed with"),
+    variable(
+        "TINYSCALE_RUN_DIR",
+        "process.run_dir",
+        "",
+        "folder where commands like `tinyscale reload` find the process",
+    ),
+    variable(
+        "TINYSCALE_RELOAD_ON_CHANGE",
+        "process.reload_on_change",
+        "false",
+        "read a changed configuration file without being asked to",
+    ),
+    variable(
+        "TINYSCALE_UPGRADE_DEADLINE",
+        "process.upgrade_deadline",
+        "1m",
+        "how long a new process has until it serves",
+    ),
     variable("TINYSCALE_THREADS", "threads", "one per CPU", "threads that carry requests"),
     variable(
         "TINYSCALE_GRACE_PERIOD",

@@ -9,6 +9,7 @@ pub(crate) mod drain;
 pub(crate) mod edge;
 mod limits;
 pub(crate) mod listen;
+pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
 use crate::config::file::listen::ListenFile;
+use crate::config::file::process::ProcessFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -49,6 +51,7 @@ pub(crate) struct File {
     pub(crate) hooks: HooksFile,
     pub(crate) drain: DrainFile,
     pub(crate) admin: Option<Located<AdminFile>>,
+    pub(crate) process: ProcessFile,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -101,7 +104,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 22] = [
+const TOP: [&str; 23] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -121,6 +124,7 @@ const TOP: [&str; 22] = [
     "hooks",
     "drain",
     "admin",
+    "process",
     "threads",
     "grace_period",
     "strict",
@@ -153,6 +157,7 @@ impl File {
                 let value = read.admin(node)?;
                 Some(Located { value, place: node.place.clone() })
             }),
+            process: top.get("process").map(|node| read.process(node)).unwrap_or_default(),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")

@@ -58,6 +58,8 @@ pub struct Settings {
     pub drain: DrainSettings,
     /// The listener for operators, if there is one.
     pub admin: Option<AdminSettings>,
+    /// How the process is changed while it runs.
+    pub process: ProcessSettings,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.
@@ -187,6 +189,17 @@ pub struct HookSettings {
     pub form: Form,
     /// How it is hashed.
     pub algorithm: Algorithm,
+}
+
+/// How the process is changed while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessSettings {
+    /// Where commands like `tinyscale reload` find the process; `None`: they do not.
+    pub run_dir: Option<PathBuf>,
+    /// Whether a changed configuration file is read without being asked to.
+    pub reload_on_change: bool,
+    /// How long a new process has until it serves.
+    pub upgrade_deadline: Duration,
 }
 
 /// How long calls to servers may take.

@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use crate::edge::connection::{Arrival, Connection, Socket};
 use crate::edge::proxy_protocol::{self, Said};
+use crate::state::State;
 
 /// A load balancer sends the header with its first bytes.
 const HEADER_WITHIN: Duration = Duration::from_secs(5);
@@ -48,6 +49,8 @@ pub struct Door {
     pub proxies: Option<Arc<[IpNet]>>,
     /// Whether HTTP/2 may come without TLS.
     pub h2c: bool,
+    /// Counts the connections.
+    pub state: Arc<State>,
     /// What those who answer are told.
     pub arrival: Arrival,
 }
@@ -87,6 +90,7 @@ struct Shared<A> {
     h2c: Option<Arc<H2c<A>>>,
     acceptor: Option<Acceptor>,
     proxies: Option<Arc<[IpNet]>>,
+    state: Arc<State>,
     arrival: Arrival,
     shutdown: ShutdownWatch,
 }
@@ -109,6 +113,7 @@ impl Door {
             app,
             acceptor: self.tls.map(Acceptor::from_server_config),
             proxies: self.proxies,
+            state: self.state,
             arrival: self.arrival,
             shutdown: shutdown.clone(),
         });
@@ -136,6 +141,7 @@ impl Door {
 
 impl<A: HttpServerApp + Send + Sync + 'static> Shared<A> {
     async fn serve(&self, socket: Socket, peer: Option<SocketAddr>) {
+        let _open = self.state.connections().open();
         let Some((socket, peer)) = self.behind_proxy(socket, peer).await else { return };
         let h2 = self.h2c.as_ref().filter(|_| self.acceptor.is_none());
         let h2 = match (h2, &socket) {

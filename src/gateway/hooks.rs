@@ -46,7 +46,7 @@ impl Gateway {
             && which != "list"
             && let Some(store) = self.state.store()
         {
-            callbacks.hooks.keep(store, &callbacks.outbox.keyring()).await;
+            callbacks.hooks.keep(&store, &callbacks.outbox.keyring()).await;
         }
         Some(answer.unwrap_or_else(|fault| Reply::fault(&fault, Format::Xml)))
     }

@@ -81,9 +81,6 @@ impl Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        if exchange.visit.is_some() {
-            return Ok(None);
-        }
         let nonsense = |why: String| Error::explain(ErrorType::Custom("nonsense"), why);
         let mut chunk = body.take();
         if let Some(unpacker) = &mut exchange.unpacker {
@@ -176,7 +173,8 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        session.set_keepalive(Some(KEEPALIVE_S));
+        let leaving = self.state.connections().are_leaving();
+        session.set_keepalive((!leaving).then_some(KEEPALIVE_S));
         let client =
             panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
         let client = panics::outcome(client, exchange)?;
@@ -286,6 +284,9 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
+        if exchange.visit.is_some() {
+            return Ok(None);
+        }
         let is_unsent = exchange.held.is_unsent();
         let taken = panics::caught_now(|| self.take_chunk(body, end, exchange));
         if taken.is_err() {

@@ -68,7 +68,7 @@ impl Keeper {
         loop {
             changed.mark_unchanged();
             if let Some(store) = self.state.store() {
-                self.hooks.keep(store, &self.outbox.keyring()).await;
+                self.hooks.keep(&store, &self.outbox.keyring()).await;
             }
             tokio::select! {
                 told = changed.changed() => if told.is_err() { return },

@@ -13,6 +13,7 @@ use crate::cluster::placement::explain::Explanation;
 use crate::cluster::server::{ServerId, ServerName};
 use crate::cluster::wish::Wish;
 use crate::state::State;
+use crate::state::sibling::Birth;
 
 /// What a create may do; [`Claim`] with the waiting and the outcome made safe.
 pub enum Turn {
@@ -196,6 +197,7 @@ impl ClaimGuard {
     pub fn found(mut self) -> RepeatGuard {
         self.open = false;
         self.state.cluster().found(self.claim, self.state.now());
+        self.tell_sibling(Some(Made::default()));
         self.state.repeat(self.tenant, &self.id, self.server)
     }
 
@@ -231,7 +233,15 @@ impl ClaimGuard {
     /// The server made the meeting, or has it.
     pub fn settle(mut self, made: Made) {
         self.open = false;
+        self.tell_sibling(Some(made.clone()));
         self.state.cluster().settle(self.claim, made, self.state.now());
+    }
+
+    fn tell_sibling(&self, made: Option<Made>) {
+        self.state.tell_sibling(|| {
+            let server = self.state.server_name(self.server)?;
+            Some(Birth { tenant: self.tenant, id: self.id.clone(), server, made })
+        });
     }
 
     /// The server answered that it made nothing.
@@ -250,6 +260,7 @@ impl Drop for ClaimGuard {
     fn drop(&mut self) {
         if self.open && self.sent {
             self.state.cluster().doubt(self.claim, self.state.now());
+            self.tell_sibling(None);
             self.state.probe_soon(self.server);
         } else if self.open {
             self.free();

@@ -262,6 +262,9 @@ fn everything_arrives() {
     let networks = Networks { public: true, private: false, loopback: true };
     assert_eq!(settings.callbacks.networks, networks);
     assert_eq!(settings.hooks, HookSettings { form: Form::Json, algorithm: Algorithm::Sha256 });
+    let process = &settings.process;
+    assert!(process.run_dir.as_ref().is_some_and(|path| path.ends_with("valid/run")));
+    assert!(process.reload_on_change && process.upgrade_deadline == Duration::from_secs(90));
     assert_eq!((settings.threads, settings.grace_period), (3, Duration::ZERO));
     assert!(settings.strict);
     assert_eq!(settings.balance.failover_after, None);
@@ -352,6 +355,9 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     assert_eq!(plain.callbacks, full.callbacks);
     assert_eq!(plain.hooks, full.hooks);
     assert_eq!(plain.security_headers, full.security_headers);
+    assert!(full.process.run_dir.is_some());
+    assert_eq!(plain.process.reload_on_change, full.process.reload_on_change);
+    assert_eq!(plain.process.upgrade_deadline, full.process.upgrade_deadline);
     assert_eq!(plain.trusted_proxies.header, full.trusted_proxies.header);
     assert_eq!(plain.grace_period, full.grace_period);
     assert_eq!(plain.strict, full.strict);
@@ -393,8 +399,8 @@ fn every_variable_is_read_and_no_other() {
     load(&Source { yaml: None, directory: Path::new(DATA), env: &env }).unwrap_err();
     let known = VARIABLES.iter().map(|variable| variable.name.to_owned()).collect();
     assert_eq!(*asked.borrow(), known);
-    // All but these two take any text.
-    let free = ["TINYSCALE_SECRET", "TINYSCALE_STATE_DIR"];
+    // These take any text.
+    let free = ["TINYSCALE_SECRET", "TINYSCALE_STATE_DIR", "TINYSCALE_RUN_DIR"];
     for variable in VARIABLES.iter().filter(|variable| !free.contains(&variable.name)) {
         let mut env = vec![(variable.name, "$?")];
         env.extend(ZERO.into_iter().filter(|(name, _)| !variable.name.starts_with(name)));

@@ -20,4 +20,5 @@ mod property;
 mod reload;
 mod tidy;
 mod tls;
+mod upgrade;
 mod wire;

@@ -21,12 +21,12 @@ use tokio::process::{Child, Command};
 use crate::harness::{Answer, DEADLINE, fetch, http, raw, wait_for};
 
 const CANARY: &str = "CANARY";
-const FRONT: &str = "CANARY-front";
+pub(crate) const FRONT: &str = "CANARY-front";
 
 /// Somebody who starts the program.
 #[derive(Clone)]
 pub(crate) struct Operator {
-    folder: Arc<tempfile::TempDir>,
+    pub(crate) folder: Arc<tempfile::TempDir>,
     env: Vec<(OsString, OsString)>,
     args: Vec<OsString>,
 }
@@ -42,9 +42,9 @@ pub(crate) struct Process {
 
 /// What is left of one that has ended.
 pub(crate) struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Operator {
@@ -87,8 +87,12 @@ impl Operator {
     }
 
     pub(crate) fn start(&self) -> Process {
-        let binary = Path::new(env!("CARGO_BIN_EXE_tinyscale"));
-        self.start_as(Command::new(binary).args(&self.args))
+        self.start_at(Path::new(env!("CARGO_BIN_EXE_tinyscale")))
+    }
+
+    /// Starts the program that lies at `path`.
+    pub(crate) fn start_at(&self, path: &Path) -> Process {
+        self.start_as(Command::new(path).args(&self.args))
     }
 
     fn start_as(&self, command: &mut Command) -> Process {
@@ -139,7 +143,7 @@ impl Operator {
 }
 
 /// A `servers.json` that lists them.
-fn servers_json(sims: &[Sim]) -> String {
+pub(crate) fn servers_json(sims: &[Sim]) -> String {
     let list = sims.iter().map(|sim| {
         let (url, secret, name) = (sim.url(), sim.secret(), sim.name());
         format!(r#"{{"host": "{url}", "secret": "{secret}", "name": "{name}"}}"#)
@@ -162,21 +166,35 @@ fn collect(
 }
 
 impl Process {
-    fn signal(&self, signal: Signal) {
-        let id = self.child.id().unwrap();
-        kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), signal).unwrap();
+    pub(crate) fn signal(&self, signal: Signal) {
+        send(self.pid(), signal);
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits for the end of this process; others that it started may go on.
+    pub(crate) async fn leave(&mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        let Ok(status) = ended else { panic!("it does not end:\n{}{}", self.out(), self.err()) };
+        status.unwrap().code()
     }
 
     pub(crate) fn out(&self) -> String {
         self.out.lock().clone()
     }
 
-    fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         self.err.lock().clone()
     }
 
     /// Waits for words on one of its outputs.
-    async fn says(&self, words: &str) {
+    pub(crate) async fn says(&self, words: &str) {
         let said = || self.out().contains(words) || self.err().contains(words);
         wait_for(&format!("{words:?}"), said).await;
     }
@@ -230,12 +248,17 @@ impl Drop for Process {
     }
 }
 
-fn url(address: SocketAddr, call: &str, query: &str) -> String {
+/// Sends a signal to a process.
+pub(crate) fn send(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
+pub(crate) fn url(address: SocketAddr, call: &str, query: &str) -> String {
     let query = checksum::sign(call, query, Algorithm::Sha256, &Secret::new(FRONT).unwrap());
     format!("http://{address}/bigbluebutton/api/{call}?{query}")
 }
 
-async fn sims(count: usize) -> Vec<Sim> {
+pub(crate) async fn sims(count: usize) -> Vec<Sim> {
     sim::start_many(count, |n| SimConfig {
         name: format!("bbb{}", n + 1),
         secret: format!("CANARY-{}", n + 1),

@@ -166,7 +166,7 @@ async fn what_cannot_be_taken_whole_changes_nothing() {
     app.take(bad).unwrap_err();
     assert_eq!(listed(&gateway), ["bbb1"]);
     gateway.get("getMeetings", "").await.assert_success();
-    app.read_from(Box::new(|| Err("tinyscale.yaml:1:1: no".to_owned())));
+    app.read_from(Box::new(|| Err("tinyscale.yaml:1:1: no".to_owned())), None);
     let reload = app.reload();
     assert_eq!(reload.outcome, Err("tinyscale.yaml:1:1: no".to_owned()));
     assert_eq!(app.last_reload(), Some(reload));

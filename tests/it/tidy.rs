@@ -309,7 +309,7 @@ fn the_simulated_server_shares_no_code() {
 }
 
 /// The documents that promise something to people.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -317,6 +317,7 @@ const DOCUMENTS: [&str; 7] = [
     "SECURITY.md",
     "conf/tinyscale.yaml",
     "docs/bounds.md",
+    "docs/upgrade.md",
 ];
 
 #[test]

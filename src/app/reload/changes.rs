@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crate::bbb::secret::Secret;
 use crate::cluster::health::Health;
 use crate::cluster::roster::Farewell;
-use crate::config::settings::{Listen, ServerSettings, Settings};
+use crate::config::settings::{Listen, ProcessSettings, ServerSettings, Settings};
 
 /// `wanted` with everything that only a new process can change left as it is `before`, and sentences that say so.
 pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Settings, Vec<String>) {
@@ -26,12 +26,14 @@ pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Setti
         (before, wanted) => before.is_none() && wanted.is_none(),
     };
     keep("admin", admin);
+    keep("process.run_dir", before.process.run_dir == wanted.process.run_dir);
     let settings = Settings {
         listen: before.listen.clone(),
         public_url: before.public_url.clone(),
         state_dir: before.state_dir.clone(),
         threads: before.threads,
         admin: before.admin.clone(),
+        process: ProcessSettings { run_dir: before.process.run_dir.clone(), ..wanted.process },
         ..wanted
     };
     (settings, later)
@@ -91,6 +93,7 @@ pub(super) fn in_words(before: &Settings, after: &Settings) -> Vec<String> {
     group("join", before.heal_create_time == after.heal_create_time);
     group("callbacks", before.callbacks == after.callbacks);
     group("hooks", before.hooks == after.hooks);
+    group("process", before.process == after.process);
     group("grace_period", before.grace_period == after.grace_period);
     words
 }

@@ -152,3 +152,11 @@ async fn a_websocket_outlives_the_longest_silence_of_a_call() {
     tokio::time::timeout(DEADLINE, stream.read_exact(&mut back)).await.unwrap().unwrap();
     assert_eq!(&back, b"still here");
 }
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_said_to_be() {
+    let world = world(ClusterProxy::On).await;
+    world.sims[0].stop().await;
+    let request = request("GET", "/bbb1/html5client/");
+    assert_eq!(ask(world.gateway.address, &request).await.status, 502);
+}

@@ -54,8 +54,9 @@ pub struct Pulse {
 
 /// A server that goes down again within this time was not well.
 const STEADY_AFTER: Duration = Duration::from_secs(600);
-/// Each relapse doubles the good probes that it takes to be trusted again, up to 16 times as many.
-const RELAPSES_MAX: u32 = 4;
+/// From the second relapse on each doubles the good probes that it takes to be trusted again, up to 16 times as
+/// many.
+const RELAPSES_MAX: u32 = 5;
 
 /// A change worth telling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl Pulse {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         let first = !std::mem::replace(&mut self.ever_seen, true);
-        let enough = rule.up_after.saturating_mul(1 << self.relapses);
+        let enough = rule.up_after.saturating_mul(1 << self.relapses.saturating_sub(1));
         let back = self.health != Health::Down || first || self.successes >= enough;
         self.become_(if back { Health::Up } else { Health::Down }, now)
     }
@@ -237,7 +238,7 @@ mod tests {
         let up_after = RULE.up_after as usize;
         assert_eq!(fall(&mut pulse, 700), up_after, "it was well for long enough");
         let counts: Vec<usize> = (0..6).map(|_| fall(&mut pulse, 30)).collect();
-        assert_eq!(counts, [2, 4, 8, 16, 16, 16].map(|times| times * up_after));
+        assert_eq!(counts, [1, 2, 4, 8, 16, 16].map(|times| times * up_after));
         assert_eq!(fall(&mut pulse, 700), up_after, "that is forgotten after ten good minutes");
     }
 

@@ -22,7 +22,9 @@ use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::note::Note;
-use crate::gateway::{Gateway, answer, body, browser, guard, held, learn, panics, request, upstream};
+use crate::gateway::{
+    Gateway, answer, body, browser, guard, held, learn, panics, request, upstream,
+};
 use crate::route::outgoing::OutgoingBody;
 
 impl Gateway {

@@ -129,6 +129,7 @@ impl App {
             self.state.clone(),
             self.client()?,
             self.addresses.clone(),
+            conf,
         )?
         .with_callbacks(self.callbacks()?);
         Ok(http_proxy_service_with_name(conf, gateway, "tinyscale"))

@@ -18,6 +18,7 @@ mod page;
 mod panics;
 mod peers;
 mod proxy;
+mod read;
 mod recordings;
 mod request;
 mod retry;
@@ -26,6 +27,9 @@ mod upstream;
 use std::sync::Arc;
 
 use pingora_core::Result;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::v1::Connector;
+use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::Session;
 
 use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
@@ -36,17 +40,20 @@ use crate::bbb::reply::Reply;
 use crate::callback;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
+use crate::cluster::meetings::Key;
 use crate::cluster::server::ServerId;
-use crate::config::settings::{Limits, ServerSettings, Settings, Timeouts};
+use crate::config::settings::{Freshness, Limits, ServerSettings, Settings, Timeouts};
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::callbacks::Callbacks;
 use crate::gateway::create_time::FormerLives;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
+use crate::gateway::read::Told;
 use crate::gateway::request::Head;
 use crate::route::{self, Decision};
 use crate::state::State;
+use crate::state::fresh::Fresh;
 use crate::tenant::Tenants;
 
 /// What all bodies of parameters that are being read may take together, beyond 64 KiB each.
@@ -64,6 +71,9 @@ pub struct Gateway {
     /// If joins are to be healed.
     former_lives: Option<FormerLives>,
     callbacks: Option<Callbacks>,
+    connector: Connector,
+    fresh: Arc<Fresh<Told>>,
+    freshness: Freshness,
 }
 
 impl Gateway {
@@ -74,6 +84,7 @@ impl Gateway {
         state: Arc<State>,
         client: Client,
         addresses: Arc<Addresses>,
+        conf: &ServerConf,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             state,
@@ -87,6 +98,9 @@ impl Gateway {
             ),
             former_lives: settings.heal_create_time.then(FormerLives::default),
             callbacks: None,
+            connector: Connector::new(Some(ConnectorOptions::from_server_conf(conf))),
+            fresh: Arc::default(),
+            freshness: settings.freshness,
         })
     }
 
@@ -97,7 +111,7 @@ impl Gateway {
         let outcome = match &name {
             _ if callback::token_of(&head.path).is_some() => {
                 exchange.label = "callback".to_owned();
-                Outcome::Empty(self.callback(session, &head).await?)
+                Outcome::Empty(Box::pin(self.callback(session, &head)).await?)
             }
             Some(name) => self.answer(session, exchange, &head, name).await?,
             None => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
@@ -125,16 +139,22 @@ impl Gateway {
         {
             return refuse(Fault::body_too_large(exchange.body_bytes_max));
         }
-        if let Some(reply) = self.hooks(name, head).await {
+        if name.as_str().starts_with("hooks/")
+            && let Some(reply) = Box::pin(self.hooks(name, head)).await
+        {
             return Ok(Outcome::Reply(reply));
         }
         let names_meeting = query::first(&head.query, "meetingID").is_some();
         if let Some(reply) = route::before_verifying(name, head.method, head.body, names_meeting) {
             return Ok(Outcome::Reply(reply));
         }
-        let form = match self.read_parameters(session, exchange, head, name).await? {
-            Ok(form) => form,
-            Err(fault) => return refuse(fault),
+        let form = if head.has_body {
+            match Box::pin(self.read_parameters(session, exchange, head, name)).await? {
+                Ok(form) => form,
+                Err(fault) => return refuse(fault),
+            }
+        } else {
+            None
         };
         let signed = SignedCall { name, query: &head.query, form: form.as_deref() };
         match self.tenants.verify(&signed) {
@@ -214,28 +234,34 @@ impl Gateway {
             Decision::Reply(reply) => return Ok(join::refuse(&call, head, reply)),
             Decision::Redirect(to) => {
                 self.state.joined(tenant, &to.meeting);
+                self.fresh.changed(&Key { tenant, id: to.meeting.clone() });
                 return Ok(Outcome::Redirect(to.location));
             }
             Decision::FanOut(what) => {
-                return Ok(Outcome::Reply(self.fan_out(what, &call).await));
+                return Ok(Outcome::Reply(Box::pin(self.fan_out(what, &call)).await));
             }
-            Decision::OfRecording(id) => match self.server_of(&id).await {
+            Decision::OfRecording(id) => match Box::pin(self.server_of(&id)).await {
                 Ok(to) => {
                     let errand = Errand::new(tenant, call, None, to, has_body, Create::No);
                     exchange.errand = Some(errand);
                 }
                 Err(reply) => return Ok(Outcome::Reply(reply)),
             },
+            Decision::Forward(to) if !has_body && read::only_looks(call.name()) => {
+                return Ok(self.read(session, exchange, tenant, call, to).await);
+            }
             Decision::Forward(to) => {
+                self.fresh.changed(&Key { tenant, id: to.meeting.clone() });
                 let (meeting, to) = (Some(to.meeting), (to.server, to.spec));
                 let errand = Errand::new(tenant, call, meeting, to, has_body, Create::No);
                 exchange.errand = Some(errand);
             }
             Decision::Place(id, wish) => {
+                self.fresh.changed(&Key { tenant, id: id.clone() });
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                match self.create(tenant, call, id, wish, has_body).await {
+                match Box::pin(self.create(tenant, call, id, wish, has_body)).await {
                     Ok(errand) => exchange.errand = Some(errand),
                     Err(fault) => {
                         return Ok(Outcome::Reply(Reply::fault(&fault, exchange.format)));

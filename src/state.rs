@@ -2,6 +2,7 @@
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
 pub mod claims;
+pub mod fresh;
 pub mod hooks;
 pub mod in_flight;
 pub mod outbox;

@@ -55,6 +55,7 @@ pub(crate) fn check(
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
+        freshness: (source.env)("TINYSCALE_FRESHNESS").and_then(|t| t.parse().ok()).map_or_else(Default::default, |ms| crate::config::settings::Freshness::all(Duration::from_millis(ms))),
         limits,
         heal_create_time: heal.unwrap_or(false),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },

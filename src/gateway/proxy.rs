@@ -17,6 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use crate::bbb::fault::Fault;
 use crate::bbb::reply::Reply;
 use crate::bbb::xml::Answer;
+use crate::cluster::meetings::Key;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::{Gateway, answer, body, held, learn, panics, request, upstream};
@@ -30,6 +31,9 @@ impl Gateway {
     fn learn(&self, exchange: &mut Exchange, answer: Option<&Answer>) {
         let Some(errand) = &mut exchange.errand else { return };
         learn::from_answer(&self.state, errand, answer);
+        if let Some(id) = &errand.meeting {
+            self.fresh.changed(&Key { tenant: errand.tenant, id: id.clone() });
+        }
         let lived = (&self.former_lives, errand.running_since, &errand.meeting);
         if let (Some(lives), Some(before), Some(id)) = lived {
             lives.learn(&self.state.cluster(), errand.tenant, id, before);
@@ -81,6 +85,7 @@ impl ProxyHttp for Gateway {
         match outcome {
             Outcome::Forward => return Ok(false),
             Outcome::Reply(reply) => answer::send(session, &reply).await?,
+            Outcome::Relayed(relayed) => answer::relay(session, &relayed).await?,
             Outcome::Redirect(location) => answer::redirect(session, &location).await?,
             Outcome::Empty(status) => answer::empty(session, status).await?,
             Outcome::Page(page) => answer::show(session, page).await?,
@@ -241,7 +246,7 @@ impl ProxyHttp for Gateway {
         error: &Error,
         exchange: &mut Exchange,
     ) -> FailToProxy {
-        self.report(exchange, error);
+        Self::report(exchange, error);
         // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
         let incomplete =
             (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);

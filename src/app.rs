@@ -6,28 +6,35 @@ pub mod embedded;
 pub mod kept;
 pub mod limits;
 pub mod listen;
+pub mod reload;
 pub mod roll_call;
 pub mod serve;
 mod stop;
 mod trust;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::v1::Connector;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use tokio::sync::watch;
 
 use crate::app::trust::Trust;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
+use crate::client::lines::Lines;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
 use crate::gateway::Gateway;
+use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
 use crate::services::probe;
@@ -36,17 +43,28 @@ use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
 
-/// Everything that runs, before it runs.
+/// Everything that runs. Clones are the same one.
+#[derive(Clone)]
 pub struct App {
-    settings: Arc<Settings>,
+    /// Those in force.
+    settings: watch::Sender<Arc<Settings>>,
     state: Arc<State>,
     addresses: Arc<Addresses>,
-    servers: Vec<(ServerId, ServerSettings)>,
+    /// How each server is called, those that only stay for their meetings too. Whoever changes servers holds
+    /// the lock meanwhile.
+    fleet: Arc<Mutex<Fleet>>,
+    lines: Arc<Lines>,
     outbox: Option<Arc<Outbox>>,
     hooks: Option<Arc<Hooks>>,
     lookup: Lookup,
-    trust: Trust,
+    trust: Arc<Trust>,
+    /// Once something serves.
+    live: Arc<OnceLock<Live>>,
+    reloads: Arc<reload::Reloads>,
 }
+
+/// The servers and how they are called.
+type Fleet = Vec<(ServerId, ServerSettings)>;
 
 impl App {
     /// Puts it together. Nothing is asked and nothing listens yet. Fails if certificates of authorities that
@@ -62,7 +80,7 @@ impl App {
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
         let mut cluster = Cluster::new(balance.rules(&settings.probe), placement);
-        let servers = settings
+        let fleet: Fleet = settings
             .servers
             .iter()
             .map(|server| {
@@ -73,16 +91,27 @@ impl App {
         let state = Arc::new(State::new(cluster, clock));
         let outbox = callbacks::outbox(&settings, clock);
         let hooks = callbacks::hooks(&settings);
-        let (settings, addresses) = (Arc::new(settings), Arc::default());
-        let app = Self { settings, state, addresses, servers, lookup, trust, outbox, hooks };
+        let lines = Lines::default();
         // A CA file that cannot be used is a mistake to tell before anything is asked.
-        app.client()?;
-        Ok(app)
+        lines.put(lines.ways(called(&fleet), settings.timeouts.connect, trust.system())?);
+        Ok(Self {
+            settings: watch::Sender::new(Arc::new(settings)),
+            state,
+            addresses: Arc::default(),
+            fleet: Arc::new(Mutex::new(fleet)),
+            lines: Arc::new(lines),
+            outbox,
+            hooks,
+            lookup,
+            trust: Arc::new(trust),
+            live: Arc::default(),
+            reloads: Arc::default(),
+        })
     }
 
-    /// The settings it was made from.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
     }
 
     /// What its services share.
@@ -90,19 +119,17 @@ impl App {
         &self.state
     }
 
-    fn client(&self) -> anyhow::Result<Client> {
-        let servers = self.servers.iter().map(|(id, server)| (*id, server));
-        let connect = self.settings.timeouts.connect;
-        Client::new(servers, &self.addresses, connect, &self.trust.system)
+    fn client(&self) -> Client {
+        Client::new(&self.lines, &self.addresses)
     }
 
     /// Pingora's own settings, every one that matters set: several of its defaults wait for ever.
     pub fn server_conf(&self) -> ServerConf {
-        let settings = &self.settings;
+        let settings = self.settings();
         ServerConf {
             threads: settings.threads,
             work_stealing: settings.threads > 1,
-            ca_file: self.trust.pingora_file.clone(),
+            ca_file: self.trust.pingora_file(),
             // Longer than ours, which `stop` keeps: Pingora knows only whole seconds and sleeps them all.
             grace_period_seconds: Some(settings.grace_period.as_secs().saturating_add(60)),
             graceful_shutdown_timeout_seconds: Some(1),
@@ -112,42 +139,38 @@ impl App {
         }
     }
 
-    fn hosts(&self) -> Vec<String> {
-        let hosts = self.servers.iter().map(|(_, server)| server.spec.url.bare_host().to_owned());
-        let mut hosts: Vec<String> = hosts.collect();
-        hosts.sort();
-        hosts.dedup();
-        hosts
-    }
-
     /// The service that answers the API, without listeners.
-    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Gateway>>> {
-        let servers = self.servers.iter().map(|(id, server)| (*id, server));
-        let gateway = Gateway::new(
-            &self.settings,
-            servers,
-            self.state.clone(),
-            self.client()?,
-            self.addresses.clone(),
-            conf,
-        )?
-        .with_callbacks(self.callbacks()?);
-        Ok(http_proxy_service_with_name(conf, gateway, "tinyscale"))
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Live>>> {
+        let callbacks = self.callbacks()?;
+        // No reload in between, which this gateway would miss.
+        let fleet = self.fleet.lock();
+        let (state, addresses) = (self.state.clone(), self.addresses.clone());
+        let connector = Connector::new(Some(ConnectorOptions::from_server_conf(conf)));
+        let (settings, client) = (self.settings(), self.client());
+        let gateway =
+            Gateway::new(&settings, called(&fleet), state, client, addresses, connector.into())?;
+        let live = Live::new(gateway.with_callbacks(callbacks));
+        let live = self.live.get_or_init(|| live).clone();
+        Ok(http_proxy_service_with_name(conf, live, "tinyscale"))
     }
 
     /// What runs beside it.
     pub fn background(&self) -> anyhow::Result<Background> {
         Ok(Background {
             state: self.state.clone(),
-            client: self.client()?,
+            client: self.client(),
             addresses: self.addresses.clone(),
-            hosts: self.hosts(),
             lookup: self.lookup.clone(),
-            settings: self.settings.clone(),
+            settings: self.settings.subscribe(),
             deliverer: self.deliverer()?,
-            keeper: self.keeper()?,
+            keeper: self.keeper(),
         })
     }
+}
+
+/// As those want them who call servers.
+fn called(fleet: &Fleet) -> impl Iterator<Item = (ServerId, &ServerSettings)> {
+    fleet.iter().map(|(id, server)| (*id, server))
 }
 
 /// Probes, name look-ups, the delivery of callbacks, and the hooks at servers.
@@ -155,9 +178,8 @@ pub struct Background {
     state: Arc<State>,
     client: Client,
     addresses: Arc<Addresses>,
-    hosts: Vec<String>,
     lookup: Lookup,
-    settings: Arc<Settings>,
+    settings: watch::Receiver<Arc<Settings>>,
     deliverer: Option<Deliverer>,
     keeper: Option<Keeper>,
 }
@@ -168,10 +190,10 @@ impl BackgroundService for Background {
         let probes = probe::run(
             self.state.clone(),
             self.client.clone(),
-            self.settings.probe,
+            self.settings.clone(),
             shutdown.clone(),
         );
-        let names = self.lookup.run(&self.addresses, &self.hosts, shutdown.clone());
+        let names = self.lookup.run(&self.addresses, &self.state, shutdown.clone());
         let delivering = async {
             if let Some(deliverer) = &self.deliverer {
                 deliverer.clone().run(shutdown.clone()).await;

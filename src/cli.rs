@@ -7,7 +7,7 @@ mod replay;
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -25,7 +25,7 @@ const LOG: &str = "TINYSCALE_LOG";
 /// One URL in front of several BigBlueButton servers.
 ///
 /// Without a configuration file it reads servers.json in this folder and the secret in TINYSCALE_SECRET.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "tinyscale", version, about)]
 struct Args {
     /// Configuration file (see conf/tinyscale.yaml)
@@ -41,7 +41,7 @@ struct Args {
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Only check the configuration, like -t
     Check,
@@ -73,12 +73,13 @@ fn obey(args: &Args) -> Result<(), String> {
         say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
         return Ok(());
     }
-    let mut settings = settings(args.config.as_deref())?;
-    settings.strict |= args.strict;
+    let settings = settings(args)?;
     // Pingora and reqwest must agree on one; Pingora knows only this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let failed = |error: anyhow::Error| format!("tinyscale: {error:#}");
     let app = App::new(settings).map_err(failed)?;
+    let again = args.clone();
+    app.read_from(Box::new(move || self::settings(&again)));
     if args.test || matches!(args.command, Some(Command::Check)) {
         say(std::io::stdout(), "ok");
         return Ok(());
@@ -89,7 +90,8 @@ fn obey(args: &Args) -> Result<(), String> {
     serve::run(&app, &Terminal).map_err(failed)
 }
 
-fn settings(config: Option<&Path>) -> Result<Settings, String> {
+fn settings(args: &Args) -> Result<Settings, String> {
+    let config = args.config.as_deref();
     let directory = std::env::current_dir()
         .map_err(|error| format!("tinyscale: the working directory cannot be used: {error}"))?;
     let not_text = |name: &&str| std::env::var_os(name).is_some_and(|text| text.to_str().is_none());
@@ -98,8 +100,9 @@ fn settings(config: Option<&Path>) -> Result<Settings, String> {
         return Err(format!("environment variable {name}: is not text in UTF-8 encoding"));
     }
     let env = |name: &str| std::env::var(name).ok();
-    config::load(&Source { yaml: config, directory: &directory, env: &env })
-        .map_err(|problems| problems.to_string())
+    let settings = config::load(&Source { yaml: config, directory: &directory, env: &env })
+        .map_err(|problems| problems.to_string())?;
+    Ok(Settings { strict: settings.strict || args.strict, ..settings })
 }
 
 /// The operator who started it and watches.

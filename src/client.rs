@@ -3,6 +3,7 @@
 
 pub mod addresses;
 pub mod front_end;
+pub mod lines;
 pub mod tls;
 
 use std::collections::HashMap;
@@ -10,15 +11,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
-use rustls::{ClientConfig, RootCertStore};
+use parking_lot::Mutex;
+use rustls::ClientConfig;
 
 use crate::bbb::checksum;
 use crate::client::addresses::Addresses;
+use crate::client::lines::{Line, Lines};
 use crate::cluster::server::{ServerId, ServerSpec};
-use crate::config::settings::{ServerSettings, TlsCheck};
 
 /// The largest answer of one server that is read: several thousand people's getMeetings is about 1 MB.
 const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -60,46 +60,36 @@ impl Failure {
 /// live there.
 #[derive(Clone)]
 pub struct Client {
-    by_server: Arc<HashMap<ServerId, Line>>,
+    lines: Arc<Lines>,
     addresses: Arc<Addresses>,
-    connect_timeout: Duration,
-}
-
-/// The way to one server.
-struct Line {
-    spec: Arc<ServerSpec>,
-    tls: ClientConfig,
-    connected: ArcSwapOption<Connected>,
+    connected: Arc<Mutex<HashMap<ServerId, Arc<Connected>>>>,
 }
 
 /// A pool of connections to the addresses that a server had when it was made. A pool that outlived them would
 /// go on asking the machine that a server has moved away from, for as long as that one answers.
 struct Connected {
     addresses: Arc<[IpAddr]>,
+    host: Box<str>,
+    tls: Arc<ClientConfig>,
+    connect_timeout: Duration,
     http: reqwest::Client,
 }
 
+impl Connected {
+    /// Whether it may still be used for `line`.
+    fn is_for(&self, line: &Line, addresses: &Arc<[IpAddr]>) -> bool {
+        self.addresses == *addresses
+            && *self.host == *line.spec.url.bare_host()
+            && Arc::ptr_eq(&self.tls, &line.tls)
+            && self.connect_timeout == line.connect_timeout
+    }
+}
+
 impl Client {
-    /// A client for these servers. `system` are the authorities that this machine trusts. Fails only if a CA
-    /// file cannot be read.
-    pub fn new<'s>(
-        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
-        addresses: &Arc<Addresses>,
-        connect_timeout: Duration,
-        system: &RootCertStore,
-    ) -> anyhow::Result<Self> {
-        // Shared by all servers that are checked in the same way: each holds a certificate store.
-        let mut checks: HashMap<&TlsCheck, ClientConfig> = HashMap::new();
-        let mut by_server = HashMap::new();
-        for (id, server) in servers {
-            let tls = match checks.get(&server.tls) {
-                Some(tls) => tls.clone(),
-                None => checks.entry(&server.tls).or_insert(config(&server.tls, system)?).clone(),
-            };
-            let spec = Arc::new(server.spec.clone());
-            by_server.insert(id, Line { spec, tls, connected: ArcSwapOption::empty() });
-        }
-        Ok(Self { by_server: Arc::new(by_server), addresses: addresses.clone(), connect_timeout })
+    /// A client for the servers that `lines` lead to now and later.
+    pub fn new(lines: &Arc<Lines>, addresses: &Arc<Addresses>) -> Self {
+        let (lines, addresses) = (lines.clone(), addresses.clone());
+        Self { lines, addresses, connected: Arc::default() }
     }
 
     /// Asks `server` by GET and waits at most `deadline` for the whole answer. `query` is signed and sent as
@@ -111,65 +101,54 @@ impl Client {
         query: &str,
         deadline: Duration,
     ) -> Result<Bytes, Failure> {
-        let line = self.by_server.get(&server).ok_or(Failure::NoAddress)?;
-        let http = self.connected(line)?;
+        let line = self.lines.to(server).ok_or(Failure::NoAddress)?;
+        let http = self.connected(server, &line)?;
         let asking = ask(&http, &line.spec, name, query);
         tokio::time::timeout(deadline, asking).await.unwrap_or(Err(Failure::Timeout))
     }
 
-    fn connected(&self, line: &Line) -> Result<reqwest::Client, Failure> {
+    fn connected(&self, server: ServerId, line: &Line) -> Result<reqwest::Client, Failure> {
         let host = line.spec.url.bare_host();
         let addresses = self.addresses.of(host);
         if addresses.is_empty() {
             return Err(Failure::NoAddress);
         }
-        let connected = line.connected.load();
-        if let Some(connected) = connected.as_ref()
-            && connected.addresses == addresses
+        if let Some(connected) = self.connected.lock().get(&server)
+            && connected.is_for(line, &addresses)
         {
             return Ok(connected.http.clone());
         }
-        let http = self
-            .connect(&line.tls, host, &addresses)
+        let http = connect(line, host, &addresses)
             .map_err(|error| Failure::Connect(error.without_url().to_string()))?;
-        line.connected.store(Some(Arc::new(Connected { addresses, http: http.clone() })));
+        let connected = Connected {
+            addresses,
+            host: host.into(),
+            tls: line.tls.clone(),
+            connect_timeout: line.connect_timeout,
+            http: http.clone(),
+        };
+        let mut all = self.connected.lock();
+        // Pools of servers that are gone go with the next one that is made.
+        all.retain(|server, _| self.lines.to(*server).is_some());
+        all.insert(server, Arc::new(connected));
         Ok(http)
-    }
-
-    fn connect(
-        &self,
-        tls: &ClientConfig,
-        host: &str,
-        addresses: &[IpAddr],
-    ) -> reqwest::Result<reqwest::Client> {
-        // The port is the URL's; 0 leaves it alone.
-        let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
-        reqwest::Client::builder()
-            .user_agent(concat!("tinyscale/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .resolve_to_addrs(host, &addresses)
-            .connect_timeout(self.connect_timeout)
-            // Shorter than nginx's 75 s, so that the server never closes a connection we are about to use.
-            .pool_idle_timeout(Duration::from_secs(55))
-            .pool_max_idle_per_host(4)
-            .tls_backend_preconfigured(tls.clone())
-            .build()
     }
 }
 
-fn config(check: &TlsCheck, system: &RootCertStore) -> anyhow::Result<ClientConfig> {
-    match check {
-        TlsCheck::System => tls::checked(system.clone()),
-        TlsCheck::Skip => tls::unchecked(),
-        TlsCheck::Ca(file) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in tls::authorities(file)? {
-                roots.add(certificate).context("an authority that was read cannot be used")?;
-            }
-            tls::checked(roots)
-        }
-    }
+fn connect(line: &Line, host: &str, addresses: &[IpAddr]) -> reqwest::Result<reqwest::Client> {
+    // The port is the URL's; 0 leaves it alone.
+    let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, 0)).collect();
+    reqwest::Client::builder()
+        .user_agent(concat!("tinyscale/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .resolve_to_addrs(host, &addresses)
+        .connect_timeout(line.connect_timeout)
+        // Shorter than nginx's 75 s, so that the server never closes a connection we are about to use.
+        .pool_idle_timeout(Duration::from_secs(55))
+        .pool_max_idle_per_host(4)
+        .tls_backend_preconfigured(ClientConfig::clone(&line.tls))
+        .build()
 }
 
 async fn ask(

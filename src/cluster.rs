@@ -12,6 +12,7 @@ pub mod observe;
 mod place;
 pub mod placement;
 pub mod recall;
+pub mod roster;
 pub mod server;
 #[cfg(test)]
 mod simulation;
@@ -57,6 +58,8 @@ pub struct Member {
     pub spec: Arc<ServerSpec>,
     /// As operators set it.
     pub mode: Mode,
+    /// The mode it had, or was set to since, if it is no longer configured and only stays for its meetings.
+    pub leaving: Option<Mode>,
     /// As probes see it.
     pub pulse: Pulse,
     /// When the newest list that was taken in was asked for.
@@ -67,6 +70,7 @@ pub struct Member {
 pub struct Cluster {
     rules: Rules,
     members: BTreeMap<ServerId, Member>,
+    next_server: u32,
     meetings: Meetings,
     claims: Claims,
     recalled: Recalled,
@@ -81,6 +85,7 @@ impl Cluster {
         Self {
             rules,
             members: BTreeMap::new(),
+            next_server: 0,
             meetings: Meetings::default(),
             claims: Claims::default(),
             recalled: Recalled::default(),
@@ -92,10 +97,11 @@ impl Cluster {
 
     /// Adds a server that nobody has asked yet; it takes meetings after its first good probe.
     pub fn add_server(&mut self, spec: Arc<ServerSpec>, now: Moment) -> ServerId {
-        let id = ServerId(self.members.keys().next_back().map_or(0, |last| last.0 + 1));
-        let pulse = Pulse::unknown(now);
-        self.members
-            .insert(id, Member { spec, mode: Mode::Serve, pulse, heard: Moment::default() });
+        let id = ServerId(self.next_server);
+        self.next_server += 1;
+        let (pulse, heard) = (Pulse::unknown(now), Moment::default());
+        let member = Member { spec, mode: Mode::Serve, leaving: None, pulse, heard };
+        self.members.insert(id, member);
         id
     }
 
@@ -142,7 +148,10 @@ impl Cluster {
     /// What operators set; probes do not care, new meetings do.
     pub fn set_mode(&mut self, server: ServerId, mode: Mode) {
         if let Some(member) = self.members.get_mut(&server) {
-            member.mode = mode;
+            match &mut member.leaving {
+                Some(later) => *later = mode,
+                None => member.mode = mode,
+            }
         }
     }
 

@@ -13,6 +13,7 @@ mod held;
 mod hooks;
 mod join;
 mod learn;
+pub mod live;
 mod multipart;
 mod page;
 mod panics;
@@ -27,9 +28,7 @@ mod upstream;
 use std::sync::Arc;
 
 use pingora_core::Result;
-use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::v1::Connector;
-use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::Session;
 
 use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
@@ -42,7 +41,9 @@ use crate::client::Client;
 use crate::client::addresses::Addresses;
 use crate::cluster::meetings::Key;
 use crate::cluster::server::ServerId;
-use crate::config::settings::{Freshness, Limits, ServerSettings, Settings, Timeouts};
+use crate::config::settings::{
+    Freshness, Limits, ServerSettings, Settings, Timeouts, TrustedProxies,
+};
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::callbacks::Callbacks;
@@ -67,11 +68,12 @@ pub struct Gateway {
     peers: Peers,
     timeouts: Timeouts,
     limits: Limits,
+    trusted_proxies: TrustedProxies,
     room: Room,
     /// If joins are to be healed.
-    former_lives: Option<FormerLives>,
-    callbacks: Option<Callbacks>,
-    connector: Connector,
+    former_lives: Option<Arc<FormerLives>>,
+    callbacks: Option<Arc<Callbacks>>,
+    connector: Arc<Connector>,
     fresh: Arc<Fresh<Told>>,
     freshness: Freshness,
 }
@@ -84,7 +86,7 @@ impl Gateway {
         state: Arc<State>,
         client: Client,
         addresses: Arc<Addresses>,
-        conf: &ServerConf,
+        connector: Arc<Connector>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             state,
@@ -93,15 +95,33 @@ impl Gateway {
             peers: Peers::new(servers, addresses, settings.timeouts)?,
             timeouts: settings.timeouts,
             limits: settings.limits,
+            trusted_proxies: settings.trusted_proxies.clone(),
             room: Room::of(
                 PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
             ),
-            former_lives: settings.heal_create_time.then(FormerLives::default),
+            former_lives: settings.heal_create_time.then(Arc::default),
             callbacks: None,
-            connector: Connector::new(Some(ConnectorOptions::from_server_conf(conf))),
+            connector,
             fresh: Arc::default(),
             freshness: settings.freshness,
         })
+    }
+
+    /// The same with other settings: what was learned and what is counted stays.
+    pub fn renewed<'s>(
+        &self,
+        settings: &Settings,
+        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
+    ) -> anyhow::Result<Self> {
+        let (state, client) = (self.state.clone(), self.client.clone());
+        let anew = Self::new(settings, [], state, client, Arc::default(), self.connector.clone())?;
+        let peers = self.peers.renewed(servers, settings.timeouts)?;
+        let lives = anew.former_lives.map(|new| self.former_lives.clone().unwrap_or(new));
+        let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
+        let room = if is_as_large { self.room.clone() } else { anew.room };
+        let callbacks = self.callbacks.clone();
+        let fresh = self.fresh.clone();
+        Ok(Self { peers, former_lives: lives, room, callbacks, fresh, ..anew })
     }
 
     /// Answers the request, or prepares it for its server.

@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod edge;
 pub mod gateway;
 pub mod hook;
 pub mod journal;

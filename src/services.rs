@@ -2,6 +2,7 @@
 //! callbacks, and the hooks at servers.
 
 pub mod deliver;
+mod each;
 pub mod hooks;
 pub mod probe;
 pub mod resolve;

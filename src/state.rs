@@ -6,6 +6,7 @@ pub mod fresh;
 pub mod hooks;
 pub mod in_flight;
 pub mod outbox;
+pub mod roster;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -49,7 +50,8 @@ pub struct State {
     outcomes: Mutex<HashMap<ClaimId, watch::Receiver<()>>>,
     lists: Mutex<HashMap<ServerId, MeetingList>>,
     owners: Mutex<Owners<ServerId>>,
-    probe_soon: HashMap<ServerId, Arc<Notify>>,
+    probe_soon: Mutex<HashMap<ServerId, Arc<Notify>>>,
+    members: watch::Sender<()>,
     in_flight: InFlight,
     store: OnceLock<Store>,
     forget: mpsc::Sender<(KeyHash, ClaimId)>,
@@ -57,7 +59,7 @@ pub struct State {
 }
 
 impl State {
-    /// Shares `cluster`, whose servers stay the same from here on.
+    /// Shares `cluster`; servers come and go through `roster` from here on.
     pub fn new(cluster: Cluster, clock: Clock) -> Self {
         let (forget, forgetting) = mpsc::channel(FORGETTING_MAX);
         let probe_soon = cluster.members().map(|(id, _)| (id, Arc::new(Notify::new()))).collect();
@@ -67,7 +69,8 @@ impl State {
             outcomes: Mutex::default(),
             lists: Mutex::default(),
             owners: Mutex::new(Owners::new(RECORDINGS_REMEMBERED_MAX)),
-            probe_soon,
+            probe_soon: Mutex::new(probe_soon),
+            members: watch::Sender::new(()),
             in_flight: InFlight::default(),
             store: OnceLock::new(),
             forget,
@@ -126,7 +129,7 @@ impl State {
         &self.in_flight
     }
 
-    /// The servers as configured, in their order.
+    /// The servers, in the order they came.
     pub fn servers(&self) -> Vec<(ServerId, Arc<ServerSpec>)> {
         self.cluster().members().map(|(id, member)| (id, member.spec.clone())).collect()
     }
@@ -201,14 +204,15 @@ impl State {
 
     /// Asks for a probe of `server` without waiting for its turn.
     pub fn probe_soon(&self, server: ServerId) {
-        if let Some(wish) = self.probe_soon.get(&server) {
+        if let Some(wish) = self.probe_soon.lock().get(&server) {
             wish.notify_one();
         }
     }
 
     /// Resolves when somebody asked for a probe of `server`.
     pub async fn probe_wished(&self, server: ServerId) {
-        match self.probe_soon.get(&server) {
+        let wish = self.probe_soon.lock().get(&server).cloned();
+        match wish {
             Some(wish) => wish.notified().await,
             None => std::future::pending().await,
         }

@@ -25,8 +25,12 @@ pub(super) fn outbox(settings: &Settings, clock: Clock) -> Option<Arc<Outbox>> {
         Some(folder) => Arc::new(Folder::of(folder)),
         None => Arc::new(Nowhere),
     };
-    let keyring = Keyring::new(Tenants::single(settings.secrets.clone()).secrets());
-    Some(Arc::new(Outbox::new(keyring, journal, clock)))
+    Some(Arc::new(Outbox::new(keyring(settings), journal, clock)))
+}
+
+/// The keys of callback URLs: the front ends' secrets.
+pub(super) fn keyring(settings: &Settings) -> Keyring {
+    Keyring::new(Tenants::single(settings.secrets.clone()).secrets())
 }
 
 /// The hooks; `None` if servers cannot be told where to send events.
@@ -38,7 +42,7 @@ impl App {
     /// What the gateway needs of it; says what it means if it is not there.
     pub(super) fn callbacks(&self) -> anyhow::Result<Option<Callbacks>> {
         let (Some(outbox), Some(hooks), Some(public_url)) =
-            (&self.outbox, &self.hooks, &self.settings.public_url)
+            (&self.outbox, &self.hooks, &self.settings().public_url)
         else {
             // The smallest set-up is a good one, so this is no warning.
             log::info!(
@@ -49,7 +53,7 @@ impl App {
             return Ok(None);
         };
         outbox.prepare().context("cannot keep callbacks in state_dir")?;
-        if self.settings.state_dir.is_none() {
+        if self.settings().state_dir.is_none() {
             log::warn!(
                 "callbacks that cannot be delivered at once are lost with a restart, because \
                  state_dir is not set"
@@ -58,20 +62,19 @@ impl App {
         Ok(Some(Callbacks::new(outbox.clone(), hooks.clone(), public_url)))
     }
 
-    pub(super) fn keeper(&self) -> anyhow::Result<Option<Keeper>> {
-        let (Some(outbox), Some(hooks)) = (&self.outbox, &self.hooks) else { return Ok(None) };
-        let (outbox, hooks) = (outbox.clone(), hooks.clone());
-        Ok(Some(Keeper { hooks, outbox, state: self.state.clone(), client: self.client()? }))
+    pub(super) fn keeper(&self) -> Option<Keeper> {
+        let (outbox, hooks) = (self.outbox.clone()?, self.hooks.clone()?);
+        Some(Keeper { hooks, outbox, state: self.state.clone(), client: self.client() })
     }
 
     pub(super) fn deliverer(&self) -> anyhow::Result<Option<Deliverer>> {
         let (Some(outbox), Some(hooks), Some(public_url)) =
-            (&self.outbox, &self.hooks, &self.settings.public_url)
+            (&self.outbox, &self.hooks, &self.settings().public_url)
         else {
             return Ok(None);
         };
         let (outbox, hooks, state) = (outbox.clone(), hooks.clone(), self.state.clone());
-        let (client, settings) = (self.client()?, &self.settings);
+        let (client, settings) = (self.client(), self.settings.subscribe());
         let authorities = authorities();
         Deliverer::new(outbox, hooks, state, client, settings, public_url, authorities).map(Some)
     }

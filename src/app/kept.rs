@@ -7,7 +7,7 @@ impl App {
     /// Opens the store and takes in what it remembers. One that cannot be used is reported, and everything
     /// goes on from memory.
     pub async fn open_store(&self) {
-        let Some(folder) = &self.settings.state_dir else { return };
+        let Some(folder) = &self.settings().state_dir else { return };
         let store = match Store::open(folder).await {
             Ok(store) => store,
             Err(why) => {

@@ -6,9 +6,9 @@ use std::fmt;
 use crate::app::App;
 use crate::bbb::meetings::NoList;
 use crate::bbb::xml::{self, Wanted};
-use crate::cluster::server::ServerId;
-use crate::config::settings::ServerSettings;
+use crate::cluster::server::{ServerId, ServerSpec};
 use crate::services::probe::{self, NoProbe};
+use crate::services::resolve;
 
 /// One server's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +37,12 @@ pub struct RollCall(pub Vec<Presence>);
 impl App {
     /// Resolves every name and asks every server once, all at the same time.
     pub async fn roll_call(&self) -> anyhow::Result<RollCall> {
-        let client = self.client()?;
-        let hosts = self.hosts();
+        let client = self.client();
+        let hosts = resolve::hosts(&self.state);
         futures::future::join_all(hosts.iter().map(|host| self.lookup.once(&self.addresses, host)))
             .await;
-        let asking = self.servers.iter().map(|(id, server)| self.ask(&client, *id, server));
+        let servers = self.state.servers();
+        let asking = servers.iter().map(|(id, spec)| self.ask(&client, *id, spec));
         Ok(RollCall(futures::future::join_all(asking).await))
     }
 
@@ -49,10 +50,10 @@ impl App {
         &self,
         client: &crate::client::Client,
         id: ServerId,
-        server: &ServerSettings,
+        spec: &ServerSpec,
     ) -> Presence {
         const WANTED: Wanted = Wanted { fields: &["bbbVersion"], list: None, item_fields: &[] };
-        let timeout = self.settings.probe.timeout;
+        let timeout = self.settings().probe.timeout;
         let (meetings, index) = tokio::join!(
             probe::once(&self.state, client, id, timeout),
             client.call(id, "", "", timeout)
@@ -65,7 +66,7 @@ impl App {
                     .filter(|version| !version.is_empty())
                     .map(str::to_owned)
             });
-        let (name, url) = (server.spec.name.to_string(), server.spec.url.to_string());
+        let (name, url) = (spec.name.to_string(), spec.url.to_string());
         Presence { name, url, meetings, version }
     }
 }

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::listen::Bound;
+use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
 use crate::app::stop::{Listening, Signals, Stop, Told};
-use crate::gateway::Gateway;
+use crate::gateway::live::Live;
 
 /// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
 /// answer than Pingora's 1460 bytes.
@@ -42,7 +43,7 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         let bound = Bound::to(&app.settings().listen)?;
         tokio::select! {
             called = roll_call(app, audience) => called?,
-            _ = signals.stop() => return Ok(()),
+            _ = signals.stop(too_early) => return Ok(()),
         }
         serve(app, bound, audience, signals).await
     });
@@ -81,6 +82,7 @@ async fn serve(
     audience: &dyn Audience,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
+    app.trust.prepare();
     let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
     let mut service = app.gateway(&server.configuration)?;
@@ -97,9 +99,10 @@ async fn serve(
     pingora
         .spawn(|| server.run(RunArgs { shutdown_signal: Box::new(Told(told)) }))
         .context("cannot start a thread")?;
+    let reloading = Reloading::start(app)?;
     audience.listening(&addresses);
     let stop = tokio::select! {
-        stop = signals.stop() => stop,
+        stop = signals.stop(|| reloading.ask()) => stop,
         // Without listeners the process would be of no use, and nobody would notice.
         _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
     };
@@ -123,8 +126,13 @@ async fn serve(
     Ok(())
 }
 
+/// The configuration that is being used was read a moment ago.
+fn too_early() {
+    log::warn!("a reload was asked for before the start was over: ignored");
+}
+
 /// Adds an address with the buffers and bounds that suit the API.
-pub fn add_listener(gateway: &mut Service<HttpProxy<Gateway>>, address: &str) {
+pub fn add_listener(gateway: &mut Service<HttpProxy<Live>>, address: &str) {
     let buffers = L4BufferSettings::default().read(READ_BUFFER_BYTES).write(WRITE_BUFFER_BYTES);
     gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
 }

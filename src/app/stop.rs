@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::app::listen::Bound;
-use crate::gateway::Gateway;
+use crate::gateway::live::Live;
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the process.
-    pub(crate) async fn stop(&mut self) -> Stop {
+    /// Waits for a signal that ends the process; calls `reload` for each that asks for it.
+    pub(crate) async fn stop(&mut self, reload: impl Fn()) -> Stop {
         loop {
             tokio::select! {
                 _ = self.term.recv() => {
@@ -64,9 +64,10 @@ impl Signals {
                     log::info!("stopping at once; signal=INT");
                     return Stop::Now;
                 }
-                // Its default would end the process.
+                // Its default would end the process. Many at once are one.
                 _ = self.hup.recv() => {
-                    log::warn!("a reload was asked for; this version needs a restart for that; signal=HUP");
+                    log::info!("reading the configuration anew; signal=HUP");
+                    reload();
                 }
             }
         }
@@ -94,7 +95,7 @@ impl ShutdownSignalWatch for Told {
 /// The service that answers the API, on listeners that are bound already. Given only their addresses Pingora
 /// would bind them itself, and not stop if it cannot.
 pub(crate) struct Listening {
-    pub(crate) service: Service<HttpProxy<Gateway>>,
+    pub(crate) service: Service<HttpProxy<Live>>,
     pub(crate) bound: Bound,
     /// Turns true when the listeners are closed and no request will come any more.
     pub(crate) closed: watch::Sender<bool>,

@@ -13,7 +13,7 @@ use crate::replay::trace::Trace;
 use crate::replay::{Setup, chart, report};
 
 /// What a replay is asked to do.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// The trace: CSV with the columns time_s,event,meeting,people,video and the events create, join (people
     /// join), leave and end

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -27,7 +28,7 @@ pub struct FrontEnds {
     /// For GET: follows redirects, as servers do.
     get: reqwest::Client,
     post: reqwest::Client,
-    networks: Networks,
+    networks: Arc<ArcSwap<Networks>>,
 }
 
 /// A request to a front end.
@@ -48,9 +49,11 @@ pub struct Message<'m> {
 impl FrontEnds {
     /// Calls only `networks`, and over TLS only who leads to one of `authorities`.
     pub fn new(networks: Networks, authorities: RootCertStore) -> anyhow::Result<Self> {
+        let networks = Arc::new(ArcSwap::from_pointee(networks));
+        let allowed = networks.clone();
         let redirects = redirect::Policy::custom(move |attempt| {
             let may_follow = attempt.previous().len() <= REDIRECTS_MAX
-                && may_call(attempt.url(), networks).is_ok();
+                && may_call(attempt.url(), **allowed.load()).is_ok();
             if may_follow { attempt.follow() } else { attempt.stop() }
         });
         let tls = tls::checked(authorities)?;
@@ -60,7 +63,7 @@ impl FrontEnds {
                 .referer(false)
                 .no_proxy()
                 .tls_backend_preconfigured(tls.clone())
-                .dns_resolver(Arc::new(Allowed(networks)))
+                .dns_resolver(Arc::new(Allowed(networks.clone())))
                 .connect_timeout(CONNECT_DEADLINE)
                 .timeout(DEADLINE)
                 .pool_idle_timeout(Duration::from_secs(30))
@@ -71,10 +74,17 @@ impl FrontEnds {
         Ok(Self { get: build(redirects)?, post: build(redirect::Policy::none())?, networks })
     }
 
+    /// Calls only `networks` from now on.
+    pub fn allow(&self, networks: Networks) {
+        if **self.networks.load() != networks {
+            self.networks.store(Arc::new(networks));
+        }
+    }
+
     /// The status of the answer, or why there was none, in words without the URL.
     pub async fn send(&self, message: Message<'_>) -> Result<u16, String> {
         let url: reqwest::Url = message.url.parse().map_err(|_| "not a URL".to_owned())?;
-        may_call(&url, self.networks)?;
+        may_call(&url, **self.networks.load())?;
         let mut request = match message.body {
             Some(body) => self.post.post(url).body(body),
             None => self.get.get(url),
@@ -108,7 +118,7 @@ fn may_call(url: &reqwest::Url, networks: Networks) -> Result<(), &'static str> 
 const NOT_ALLOWED: &str = "its address is not in callbacks.networks";
 
 /// Resolves names to those of their addresses that may be called.
-struct Allowed(Networks);
+struct Allowed(Arc<ArcSwap<Networks>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{NOT_ALLOWED}")]
@@ -116,7 +126,7 @@ struct NotAllowed;
 
 impl Resolve for Allowed {
     fn resolve(&self, name: Name) -> Resolving {
-        let networks = self.0;
+        let networks = **self.0.load();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> =
@@ -172,7 +182,7 @@ mod tests {
     async fn names_resolve_only_to_what_may_be_called() {
         let resolve = async |networks| {
             let name: Name = "localhost".parse().unwrap();
-            Allowed(networks).resolve(name).await.is_ok()
+            Allowed(Arc::new(ArcSwap::from_pointee(networks))).resolve(name).await.is_ok()
         };
         assert!(!resolve(Networks::default()).await);
         assert!(resolve(Networks { loopback: true, ..Networks::default() }).await);

@@ -20,6 +20,12 @@ pub(crate) struct Recalled {
 }
 
 impl Recalled {
+    /// The server is gone, and with it what it may have had.
+    pub(crate) fn forget_server(&mut self, server: ServerId) {
+        self.by_meeting.retain(|_, at| *at != server);
+        self.answers.remove(&server);
+    }
+
     /// `server` answered once more and listed `has`: what it did not list in the last of several answers
     /// is gone. Empty until then.
     pub(crate) fn answered(

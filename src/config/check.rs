@@ -1,6 +1,8 @@
 //! From what was written to what is used: fills in the environment and the defaults, fetches secrets and
 //! server lists, and refuses what contradicts itself. Tells all problems, not the first.
 
+mod edge;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::Path;
@@ -27,12 +29,13 @@ const GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// The settings, or `None` after adding to `problems`.
 pub(crate) fn check(
     source: &Source<'_>,
-    file: File,
-    env: File,
+    mut file: File,
+    mut env: File,
     problems: &mut Problems,
 ) -> Option<Settings> {
     let mut check = Check { source, problems };
     let listen = check.listen(file.listen, env.listen);
+    let trusted_proxies = check.trusted_proxies(&mut file.edge, &mut env.edge);
     let secrets = check.secrets(file.secrets, env.secrets);
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
@@ -48,6 +51,7 @@ pub(crate) fn check(
     let state_dir = check.either(file.state_dir, env.state_dir);
     Some(Settings {
         listen,
+        trusted_proxies,
         public_url: check.either(file.public_url, env.public_url),
         state_dir: state_dir.map(|path| source.path(&path)),
         secrets,

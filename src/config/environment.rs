@@ -42,6 +42,18 @@ pub const VARIABLES: &[Variable] = &[
     variable("TINYSCALE_SERVERS", "servers", SERVERS_DEFAULT, "file that lists the BBB servers"),
     variable("PORT", "listen", "3005", "port to listen on, at all addresses"),
     variable("TINYSCALE_LISTEN", "listen", "[::]:3005", "addresses to listen on, with commas"),
+    variable(
+        "TINYSCALE_TRUSTED_PROXIES",
+        "trusted_proxies",
+        "",
+        "networks of proxies that say who a client is, with commas",
+    ),
+    variable(
+        "TINYSCALE_CLIENT_HEADER",
+        "client_header",
+        "X-Forwarded-For",
+        "header in which they say it",
+    ),
     variable("TINYSCALE_PUBLIC_URL", "public_url", "", "URL that front ends use for tinyscale"),
     variable("TINYSCALE_STATE_DIR", "state_dir", "", "folder for what outlives a restart"),
     variable(
@@ -232,7 +244,7 @@ fn value(variable: &Variable, text: String, place: &Place) -> Value {
                 .map(|address| node(group("address", Value::Loose(address.to_owned()))))
                 .collect(),
         ),
-        "TINYSCALE_CALLBACK_NETWORKS" => {
+        "TINYSCALE_CALLBACK_NETWORKS" | "TINYSCALE_TRUSTED_PROXIES" => {
             Value::List(text.split(',').map(|one| node(Value::Loose(one.to_owned()))).collect())
         }
         _ => Value::Loose(text),

@@ -4,6 +4,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod callbacks;
+pub(crate) mod edge;
 mod limits;
 
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +20,7 @@ use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
+use crate::config::file::edge::EdgeFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -28,6 +30,7 @@ pub(crate) use limits::{JoinFile, LimitsFile};
 #[derive(Debug, Default)]
 pub(crate) struct File {
     pub(crate) listen: Option<Located<Vec<Located<SocketAddr>>>>,
+    pub(crate) edge: EdgeFile,
     pub(crate) public_url: Option<Located<String>>,
     pub(crate) state_dir: Option<Located<PathBuf>>,
     pub(crate) secrets: Option<Located<Vec<Located<SecretSource>>>>,
@@ -91,8 +94,10 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 15] = [
+const TOP: [&str; 17] = [
     "listen",
+    "trusted_proxies",
+    "client_header",
     "public_url",
     "state_dir",
     "secrets",
@@ -119,6 +124,7 @@ impl File {
         let mut read = Reader { folder, problems };
         Some(Self {
             listen: top.get("listen").and_then(|node| read.listen(node)),
+            edge: read.edge(&top),
             public_url: top.get("public_url").and_then(|node| read.public_url(node)),
             state_dir: top.get("state_dir").and_then(|node| read.path(node, "state_dir")),
             secrets: top.get("secrets").and_then(|node| read.secrets(node)),

@@ -1,6 +1,8 @@
 //! The configuration as it is used: parsed, checked and complete. Everything here is valid by construction
 //! of its fields or by the checks in `config`; no other module reads files or the environment.
 
+pub mod edge;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::cluster::health::Hysteresis;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
+pub use crate::config::settings::edge::{ProxyHeader, TrustedProxies};
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -21,6 +24,8 @@ use crate::hook::sign::Form;
 pub struct Settings {
     /// Where to accept HTTP, at least one, no two addresses the same.
     pub listen: Vec<Listen>,
+    /// Whose word about clients is taken.
+    pub trusted_proxies: TrustedProxies,
     /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
     pub public_url: Option<String>,
     /// Where state that outlives a restart may be written.

@@ -53,13 +53,14 @@ impl Gateway {
     /// Passes callbacks on; without, they are left to servers and front ends.
     #[must_use]
     pub fn with_callbacks(self, callbacks: Option<Callbacks>) -> Self {
-        Self { callbacks, ..self }
+        Self { callbacks: callbacks.map(Arc::new), ..self }
     }
 
     /// A create with tinyscale's callback URLs in place of the front end's.
     pub(super) fn with_own_urls(&self, call: Call, meeting: &MeetingId) -> Call {
         let Some(callbacks) = &self.callbacks else { return call };
-        match callbacks.outbox.keyring().of(&call.secret().clone()) {
+        let keyring = callbacks.outbox.keyring();
+        match keyring.of(&call.secret().clone()) {
             Some(sealer) => rewrite::rewrite(call, meeting, sealer, &callbacks.public_url),
             None => call,
         }
@@ -77,11 +78,11 @@ impl Gateway {
 
     async fn take_callback(&self, session: &mut Session, head: &Head) -> Result<StatusCode> {
         let token = callback::token_of(&head.path).unwrap_or_default();
-        let opened = self.callbacks.as_ref().and_then(|callbacks| {
-            let (sealer, to) = callbacks.outbox.keyring().open_token(token)?;
-            Some((callbacks, sealer, to))
-        });
-        let Some((callbacks, sealer, to)) = opened else { return Ok(StatusCode::NOT_FOUND) };
+        let Some(callbacks) = &self.callbacks else { return Ok(StatusCode::NOT_FOUND) };
+        let keyring = callbacks.outbox.keyring();
+        let Some((sealer, to)) = keyring.open_token(token) else {
+            return Ok(StatusCode::NOT_FOUND);
+        };
         // Some look whether a URL is there before they call it.
         if session.req_header().method == http::Method::HEAD {
             return Ok(StatusCode::OK);

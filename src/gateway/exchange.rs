@@ -10,6 +10,7 @@ use crate::bbb::id::{MeetingId, TenantId};
 use crate::bbb::reply::Format;
 use crate::cluster::moment::Moment;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::edge::client::Client;
 use crate::gateway::body::Taken;
 use crate::gateway::gzip::{Packer, Unpacker};
 use crate::gateway::held::Held;
@@ -23,6 +24,8 @@ use crate::state::in_flight;
 pub struct Exchange {
     /// A name for the call that is safe in logs.
     pub(crate) label: String,
+    /// Who sent it; `None` before its header was read.
+    pub(crate) client: Option<Client>,
     /// What the call is answered in.
     pub(crate) format: Format,
     /// The most bytes of body that may come.

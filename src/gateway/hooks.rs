@@ -76,7 +76,7 @@ impl Gateway {
     async fn tell_servers(&self, callbacks: &Callbacks, hook: &Hook, secret: &Secret) -> bool {
         let telling = self.state.servers().into_iter().map(|(server, spec)| async move {
             let keyring = callbacks.outbox.keyring();
-            let url = callbacks.hooks.url(keyring, hook, secret, spec.name.as_str());
+            let url = callbacks.hooks.url(&keyring, hook, secret, spec.name.as_str());
             let usable = self.usable(server).is_some();
             match url.filter(|_| usable) {
                 Some(url) => self.tell_server(server, &hook.create_query(&url)).await,

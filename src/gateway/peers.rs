@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -43,14 +42,42 @@ pub(crate) struct Peers {
 struct Server {
     spec: Arc<ServerSpec>,
     check: Check,
+    /// How often `check` has changed: connections that were made under another one are not used.
+    checks: u32,
     /// Which of several addresses is used; moves on when one cannot be reached.
     turn: AtomicUsize,
 }
 
+#[derive(Clone)]
 enum Check {
     System,
-    Ca(Arc<[WrappedX509]>),
+    Ca(Arc<[CertificateDer<'static>]>, Arc<[WrappedX509]>),
     Skip,
+}
+
+impl Check {
+    fn of(check: &TlsCheck) -> anyhow::Result<Self> {
+        Ok(match check {
+            TlsCheck::System => Self::System,
+            TlsCheck::Skip => Self::Skip,
+            TlsCheck::Ca(file) => {
+                let certificates = tls::authorities(file)?;
+                let wrap = |certificate: &CertificateDer<'_>| {
+                    WrappedX509::new(certificate.to_vec(), parse_x509)
+                };
+                let wrapped = certificates.iter().map(wrap).collect();
+                Self::Ca(certificates.into(), wrapped)
+            }
+        })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::System, Self::System) | (Self::Skip, Self::Skip) => true,
+            (Self::Ca(one, _), Self::Ca(other, _)) => one == other,
+            (Self::System | Self::Skip | Self::Ca(..), _) => false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -66,18 +93,29 @@ impl Peers {
         addresses: Arc<Addresses>,
         timeouts: Timeouts,
     ) -> anyhow::Result<Self> {
-        let servers = servers
-            .into_iter()
-            .map(|(id, server)| {
-                let check = match &server.tls {
-                    TlsCheck::System => Check::System,
-                    TlsCheck::Skip => Check::Skip,
-                    TlsCheck::Ca(file) => Check::Ca(authorities(file)?),
-                };
-                let spec = Arc::new(server.spec.clone());
-                Ok((id, Server { spec, check, turn: AtomicUsize::new(0) }))
-            })
-            .collect::<anyhow::Result<_>>()?;
+        let nobody =
+            Self { servers: HashMap::new(), addresses, timeouts, built: ArcSwap::default() };
+        nobody.renewed(servers, timeouts)
+    }
+
+    /// The peers of these servers instead. Connections of servers that are called as before stay in use.
+    pub(crate) fn renewed<'s>(
+        &self,
+        servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
+        timeouts: Timeouts,
+    ) -> anyhow::Result<Self> {
+        let renew = |(id, server): (ServerId, &ServerSettings)| {
+            let check = Check::of(&server.tls)?;
+            let checks = match self.servers.get(&id) {
+                Some(before) if before.check.is_same(&check) => before.checks,
+                Some(before) => before.checks.wrapping_add(1),
+                None => 0,
+            };
+            let spec = Arc::new(server.spec.clone());
+            Ok((id, Server { spec, check, checks, turn: AtomicUsize::new(0) }))
+        };
+        let servers = servers.into_iter().map(renew).collect::<anyhow::Result<_>>()?;
+        let addresses = self.addresses.clone();
         Ok(Self { servers, addresses, timeouts, built: ArcSwap::default() })
     }
 
@@ -127,7 +165,7 @@ impl Peers {
         let url = &known.spec.url;
         let mut peer = HttpPeer::new(address, url.https, url.bare_host().to_owned());
         // CA and checks are not part of what Pingora tells connections apart by; the group is.
-        peer.group_key = (u64::from(server.0) + 1) << 1;
+        peer.group_key = (u64::from(known.checks) << 33) ^ ((u64::from(server.0) + 1) << 1);
         let options = &mut peer.options;
         options.connection_timeout = Some(self.timeouts.connect);
         options.total_connection_timeout = Some(self.timeouts.connect);
@@ -136,7 +174,7 @@ impl Peers {
         options.idle_timeout = Some(POOL_IDLE);
         match &known.check {
             Check::System => {}
-            Check::Ca(certificates) => options.ca = Some(certificates.clone()),
+            Check::Ca(_, certificates) => options.ca = Some(certificates.clone()),
             Check::Skip => {
                 options.verify_cert = false;
                 options.verify_hostname = false;
@@ -144,10 +182,4 @@ impl Peers {
         }
         peer
     }
-}
-
-fn authorities(file: &Path) -> anyhow::Result<Arc<[WrappedX509]>> {
-    let certificates = tls::authorities(file)?;
-    let wrap = |certificate: CertificateDer<'_>| WrappedX509::new(certificate.to_vec(), parse_x509);
-    Ok(certificates.into_iter().map(wrap).collect())
 }

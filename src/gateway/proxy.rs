@@ -18,6 +18,7 @@ use crate::bbb::fault::Fault;
 use crate::bbb::reply::Reply;
 use crate::bbb::xml::Answer;
 use crate::cluster::meetings::Key;
+use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::{Gateway, answer, body, held, learn, panics, request, upstream};
@@ -57,6 +58,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         session.set_keepalive(Some(KEEPALIVE_S));
+        exchange.client = Some(edge::client::client(session, &self.trusted_proxies));
         // What follows a request is the next one, answered in its turn; without this Pingora gives up the
         // first one, which may be a create.
         session.as_mut().set_pipelining_enabled(true);
@@ -120,6 +122,9 @@ impl ProxyHttp for Gateway {
     ) -> Result<()> {
         let Some(errand) = &mut exchange.errand else { return Ok(()) };
         *request = upstream::write_request(session, errand)?;
+        if let Some(client) = &exchange.client {
+            edge::forwarded::write(client, request)?;
+        }
         errand.asked = self.state.now();
         errand.tries += 1;
         if let Create::Claimed(guard) = &mut errand.create {

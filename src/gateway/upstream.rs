@@ -42,9 +42,6 @@ pub(crate) fn write_request(session: &Session, errand: &Errand) -> Result<Reques
         // which the next create finds it there.
         request.insert_header(header::CONNECTION, "close")?;
     }
-    if let Some(client) = session.client_addr().and_then(|address| address.as_inet()) {
-        request.insert_header("X-Forwarded-For", client.ip().to_string())?;
-    }
     match &errand.outgoing.body {
         OutgoingBody::None => {}
         OutgoingBody::Form(form) => {

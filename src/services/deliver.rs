@@ -39,7 +39,7 @@ pub struct Deliverer {
     state: Arc<State>,
     client: Client,
     front_ends: FrontEnds,
-    events: HookSettings,
+    settings: watch::Receiver<Arc<Settings>>,
     public_url: Arc<str>,
 }
 
@@ -53,14 +53,14 @@ impl Deliverer {
         hooks: Arc<Hooks>,
         state: Arc<State>,
         client: Client,
-        settings: &Settings,
+        settings: watch::Receiver<Arc<Settings>>,
         public_url: &str,
         authorities: RootCertStore,
     ) -> anyhow::Result<Self> {
-        let front_ends = FrontEnds::new(settings.callbacks.networks, authorities)?;
-        let events = settings.hooks;
+        let networks = settings.borrow().callbacks.networks;
+        let front_ends = FrontEnds::new(networks, authorities)?;
         let public_url = public_url.into();
-        Ok(Self { outbox, hooks, state, client, front_ends, events, public_url })
+        Ok(Self { outbox, hooks, state, client, front_ends, settings, public_url })
     }
 
     /// Delivers until `shutdown` turns true.
@@ -129,6 +129,7 @@ impl Deliverer {
             authorization: outgoing.authorization.as_deref().unwrap_or_default(),
             body: outgoing.body,
         };
+        self.front_ends.allow(self.settings.borrow().callbacks.networks);
         let sent = self.front_ends.send(message).await;
         let status = sent.map_err(|why| Failed(Verdict::Later, why))?;
         match schedule::verdict(envelope.kind, status) {
@@ -142,7 +143,7 @@ impl Deliverer {
     fn write(&self, parcel: &Parcel) -> Outgoing {
         let (envelope, secret) = (&parcel.envelope, &parcel.secret);
         if envelope.kind == Kind::Hook {
-            let HookSettings { form, algorithm } = self.events;
+            let HookSettings { form, algorithm } = self.settings.borrow().hooks;
             let body = String::from_utf8_lossy(&envelope.body);
             let url = sign::sign(form, algorithm, &envelope.url, &body, secret);
             return Outgoing { url, authorization: None, body: Some(envelope.body.clone()) };
@@ -153,7 +154,7 @@ impl Deliverer {
         }
         let keyring = self.outbox.keyring();
         let body = outgoing.body;
-        let body = body.map(|body| send::restore(&body, keyring, secret, &self.public_url));
+        let body = body.map(|body| send::restore(&body, &keyring, secret, &self.public_url));
         Outgoing { body, ..outgoing }
     }
 

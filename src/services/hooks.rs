@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::bbb::query;
 use crate::bbb::xml::{self, ReturnCode, Wanted};
 use crate::client::{Client, Failure};
 use crate::cluster::health::Health;
 use crate::cluster::server::{Mode, ServerId, ServerSpec};
+use crate::services::each;
 use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
@@ -50,30 +50,27 @@ enum Look {
 }
 
 impl Keeper {
-    /// Keeps all servers up to date until `shutdown` turns true.
-    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
-        let mut keeping = JoinSet::new();
-        for (server, spec) in self.state.servers() {
+    /// Keeps all servers up to date, those that come later too, until `shutdown` turns true.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) {
+        let servers = || self.state.servers().into_iter().map(|(server, _)| server).collect();
+        let keep = |server| {
             let this = self.clone();
-            keeping.spawn(async move { this.keep(server, spec).await });
-        }
-        // An error means that nobody is left who could ask for a stop.
-        let _ = shutdown.wait_for(|stop| *stop).await;
-        keeping.shutdown().await;
+            async move { this.keep(server).await }
+        };
+        each::run(servers, keep, self.state.watch_servers(), shutdown).await;
     }
 
-    async fn keep(&self, server: ServerId, spec: Arc<ServerSpec>) {
+    async fn keep(&self, server: ServerId) {
         let mut changed = self.hooks.watch();
         loop {
             changed.mark_unchanged();
-            let pause = if self.can_be_asked(server) {
-                match self.look(server, &spec).await {
+            let pause = match self.can_be_asked(server) {
+                Some(spec) => match self.look(server, &spec).await {
                     Ok(Look::Done) => INTERVAL,
                     Ok(Look::None) => INTERVAL_NONE,
                     Ok(Look::Failed) | Err(_) => INTERVAL_FAILED,
-                }
-            } else {
-                INTERVAL_DOWN
+                },
+                None => INTERVAL_DOWN,
             };
             let mut waiting = std::pin::pin!(tokio::time::sleep(pause));
             loop {
@@ -82,7 +79,7 @@ impl Keeper {
                     _ = changed.changed() => break,
                     () = tokio::time::sleep(INTERVAL_DOWN) => {
                         // A server that went away may come back without its hooks.
-                        if pause == INTERVAL && !self.can_be_asked(server) {
+                        if pause == INTERVAL && self.can_be_asked(server).is_none() {
                             break;
                         }
                     }
@@ -91,10 +88,12 @@ impl Keeper {
         }
     }
 
-    fn can_be_asked(&self, server: ServerId) -> bool {
+    fn can_be_asked(&self, server: ServerId) -> Option<Arc<ServerSpec>> {
         let cluster = self.state.cluster();
         let member = cluster.member(server);
-        member.is_some_and(|m| m.mode != Mode::Disable && m.pulse.health() != Health::Down)
+        let member =
+            member.filter(|m| m.mode != Mode::Disable && m.pulse.health() != Health::Down)?;
+        Some(member.spec.clone())
     }
 
     /// Compares the server's list with the registry, both ways.
@@ -116,7 +115,8 @@ impl Keeper {
         let mut there = Vec::new();
         for item in &answer.items {
             let text = |name| item.fields.text(name).unwrap_or_default();
-            let Some(listed) = self.hooks.listed(self.outbox.keyring(), text("callbackURL")) else {
+            let keyring = self.outbox.keyring();
+            let Some(listed) = self.hooks.listed(&keyring, text("callbackURL")) else {
                 continue;
             };
             let hook = listed.hook;
@@ -139,7 +139,7 @@ impl Keeper {
         };
         for (hook, secret) in missing {
             let keyring = self.outbox.keyring();
-            let Some(url) = self.hooks.url(keyring, &hook, &secret, spec.name.as_str()) else {
+            let Some(url) = self.hooks.url(&keyring, &hook, &secret, spec.name.as_str()) else {
                 continue;
             };
             let query = hook.create_query(&url);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::bbb::meetings::{self, NoList};
 use crate::client::{Client, Failure};
 use crate::cluster::health::Health;
-use crate::cluster::server::{ServerId, ServerSpec};
-use crate::config::settings::ProbeSettings;
+use crate::cluster::server::ServerId;
+use crate::config::settings::{ProbeSettings, Settings};
+use crate::services::each;
 use crate::state::{MeetingList, State};
 
 /// A suspect server is asked again soon, to know.
@@ -75,42 +75,41 @@ fn name(state: &State, server: ServerId) -> String {
     state.cluster().member(server).map_or_else(String::new, |member| member.spec.name.to_string())
 }
 
-/// Watches all servers until `shutdown` turns true.
+/// Watches all servers, those that come later too, until `shutdown` turns true.
 pub async fn run(
     state: Arc<State>,
     client: Client,
-    settings: ProbeSettings,
-    mut shutdown: watch::Receiver<bool>,
+    settings: watch::Receiver<Arc<Settings>>,
+    shutdown: watch::Receiver<bool>,
 ) {
-    let mut watching = JoinSet::new();
-    for (server, spec) in state.servers() {
-        watching.spawn(watch_one(state.clone(), client.clone(), settings, server, spec));
-    }
-    // An error means that nobody is left who could ask for a stop.
-    let _ = shutdown.wait_for(|stop| *stop).await;
-    watching.shutdown().await;
+    let servers = || state.servers().into_iter().map(|(server, _)| server).collect();
+    let watch = |server| watch_one(state.clone(), client.clone(), settings.clone(), server);
+    each::run(servers, watch, state.watch_servers(), shutdown).await;
 }
 
 async fn watch_one(
     state: Arc<State>,
     client: Client,
-    settings: ProbeSettings,
+    settings: watch::Receiver<Arc<Settings>>,
     server: ServerId,
-    spec: Arc<ServerSpec>,
 ) {
     let mut failures: u32 = 0;
     // Spread over the interval, so that a thousand servers are not all asked in one moment.
-    let mut jitter = Jitter::seeded(spec.name.as_str());
-    let mut pause = settings.interval.mul_f64(jitter.next());
+    let mut jitter = Jitter::seeded(&name(&state, server));
+    let mut pause = settings.borrow().probe.interval.mul_f64(jitter.next());
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = state.probe_wished(server) => {}
         }
+        let settings = settings.borrow().probe;
         failures = match once(&state, &client, server, settings.timeout).await {
             Ok(_) => 0,
             Err(_) => failures.saturating_add(1),
         };
+        if state.retire(server) {
+            return;
+        }
         let health = state.cluster().member(server).map(|member| member.pulse.health());
         let base = pause_after(&settings, health.unwrap_or(Health::Down), failures);
         pause = base.mul_f64(0.9 + 0.2 * jitter.next());

@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::client::addresses::Addresses;
+use crate::services::each;
+use crate::state::State;
 
 /// Turns names into addresses.
 #[async_trait]
@@ -69,29 +71,57 @@ impl Lookup {
         }
     }
 
-    /// Keeps all `hosts` resolved until `shutdown` turns true. Each goes its own way: a name server that is
-    /// silent about one delays no other (design rule 6).
+    /// Keeps the hosts of all servers resolved, those that come later too, until `shutdown` turns true. Each goes
+    /// its own way: a name server that is silent about one delays no other (design rule 6).
     pub async fn run(
         &self,
-        addresses: &Addresses,
-        hosts: &[String],
-        mut shutdown: watch::Receiver<bool>,
+        addresses: &Arc<Addresses>,
+        state: &Arc<State>,
+        shutdown: watch::Receiver<bool>,
     ) {
-        let names = hosts.iter().filter(|host| host.parse::<IpAddr>().is_err());
-        let watching = futures::future::join_all(names.map(|host| self.watch(addresses, host)));
-        tokio::select! {
-            _ = watching => {}
-            // An error means that nobody is left who could ask for a stop.
-            _ = shutdown.wait_for(|stop| *stop) => {}
-        }
+        let names = || {
+            let mut hosts = hosts(state);
+            hosts.retain(|host| host.parse::<IpAddr>().is_err());
+            hosts
+        };
+        let watch = |host: String| {
+            let (this, addresses, state) = (self.clone(), addresses.clone(), state.clone());
+            async move { this.watch(&addresses, &state, &host).await }
+        };
+        each::run(names, watch, state.watch_servers(), shutdown).await;
     }
 
-    async fn watch(&self, addresses: &Addresses, host: &str) {
+    async fn watch(&self, addresses: &Addresses, state: &State, host: &str) {
+        if addresses.of(host).is_empty() {
+            self.once(addresses, host).await;
+            if !addresses.of(host).is_empty() {
+                probe_soon(state, host);
+            }
+        }
         loop {
             // Asked just before, when the servers were called the first time.
             let unknown = addresses.of(host).is_empty();
             tokio::time::sleep(if unknown { self.interval_unknown } else { self.interval }).await;
             self.once(addresses, host).await;
+        }
+    }
+}
+
+/// The hosts of all servers, each once.
+pub fn hosts(state: &State) -> Vec<String> {
+    let servers = state.servers();
+    let mut hosts: Vec<String> =
+        servers.iter().map(|(_, spec)| spec.url.bare_host().to_owned()).collect();
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// A server that is new has a name that nobody has looked up yet; its first probe found no address.
+fn probe_soon(state: &State, host: &str) {
+    for (server, spec) in state.servers() {
+        if spec.url.bare_host() == host {
+            state.probe_soon(server);
         }
     }
 }

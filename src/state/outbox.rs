@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(2500);
 /// Callbacks that are not delivered yet.
 pub struct Outbox {
     clock: Clock,
-    keyring: Keyring,
+    keyring: ArcSwap<Keyring>,
     journal: Arc<dyn Journal>,
     inner: Mutex<Inner>,
     changed: Notify,
@@ -87,12 +88,18 @@ pub enum Step {
 impl Outbox {
     /// An empty one. `keyring` opens what the journal has.
     pub fn new(keyring: Keyring, journal: Arc<dyn Journal>, clock: Clock) -> Self {
+        let keyring = ArcSwap::from_pointee(keyring);
         Self { clock, keyring, journal, inner: Mutex::default(), changed: Notify::new() }
     }
 
     /// The keys of callback URLs.
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
+    }
+
+    /// Front ends have other secrets from now on. What waits keeps the one that it came with.
+    pub fn set_keyring(&self, keyring: Keyring) {
+        self.keyring.store(Arc::new(keyring));
     }
 
     /// Makes the journal ready.
@@ -179,7 +186,8 @@ impl Outbox {
         };
         // Delivered meanwhile.
         let Some((envelope, secret)) = parcel else { return Ok(()) };
-        let sealed = self.keyring.of(&secret).and_then(|sealer| {
+        let keyring = self.keyring();
+        let sealed = keyring.of(&secret).and_then(|sealer| {
             let bytes = envelope.to_bytes()?;
             sealer.seal(Purpose::Kept, &bytes)
         });
@@ -201,9 +209,9 @@ impl Outbox {
     /// Takes over what another process left; how many. Blocks.
     pub fn adopt(&self) -> usize {
         let known = |id| self.inner.lock().parcels.contains_key(&id);
-        let mut adopted = 0;
+        let (keyring, mut adopted) = (self.keyring(), 0);
         for (id, sealed) in self.journal.left_over(&known) {
-            let Some((sealer, bytes)) = self.keyring.open(Purpose::Kept, &sealed) else {
+            let Some((sealer, bytes)) = keyring.open(Purpose::Kept, &sealed) else {
                 log::warn!("a callback was kept for a secret that is gone: dropped; id={id}");
                 self.journal.remove(id);
                 continue;

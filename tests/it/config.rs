@@ -15,7 +15,7 @@ use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
 use tinyscale::config::settings::{
-    HookSettings, Limits, ProbeSettings, Settings, Timeouts, TlsCheck,
+    HookSettings, Limits, ProbeSettings, ProxyHeader, Settings, Timeouts, TlsCheck,
 };
 use tinyscale::config::{Source, load};
 use tinyscale::hook::sign::Form;
@@ -252,6 +252,9 @@ fn everything_arrives() {
             other_bodies_bytes: 64 * 1024,
         }
     );
+    let shown: Vec<_> = settings.trusted_proxies.networks.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
+    assert_eq!(settings.trusted_proxies.header, ProxyHeader::Forwarded);
     assert!(settings.heal_create_time);
     let networks = Networks { public: true, private: false, loopback: true };
     assert_eq!(settings.callbacks.networks, networks);
@@ -318,6 +321,7 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     assert_eq!(plain.timeouts, full.timeouts);
     assert_eq!(plain.callbacks, full.callbacks);
     assert_eq!(plain.hooks, full.hooks);
+    assert_eq!(plain.trusted_proxies.header, full.trusted_proxies.header);
     assert_eq!(plain.grace_period, full.grace_period);
     assert_eq!(plain.strict, full.strict);
     let specs = |server: usize| {

@@ -57,17 +57,8 @@ impl Operator {
 
     /// In front of `sims`, listed in a `servers.json`; impatient, so that tests are quick, and talkative.
     pub(crate) fn of(sims: &[Sim]) -> Self {
-        let list = sims.iter().map(|sim| {
-            format!(
-                r#"{{"host": "{}", "secret": "{}", "name": "{}"}}"#,
-                sim.url(),
-                sim.secret(),
-                sim.name()
-            )
-        });
-        let list = format!("[{}]", list.collect::<Vec<_>>().join(",\n"));
         Self::new()
-            .file("servers.json", list)
+            .file("servers.json", servers_json(sims))
             .with("TINYSCALE_LOG", "trace")
             .with("TINYSCALE_THREADS", "1")
             .with("TINYSCALE_PROBE_INTERVAL", "100ms")
@@ -145,6 +136,15 @@ impl Operator {
             ended
         }
     }
+}
+
+/// A `servers.json` that lists them.
+fn servers_json(sims: &[Sim]) -> String {
+    let list = sims.iter().map(|sim| {
+        let (url, secret, name) = (sim.url(), sim.secret(), sim.name());
+        format!(r#"{{"host": "{url}", "secret": "{secret}", "name": "{name}"}}"#)
+    });
+    format!("[{}]", list.collect::<Vec<_>>().join(",\n"))
 }
 
 fn collect(
@@ -604,13 +604,22 @@ async fn an_interrupt_ends_it_at_once_even_while_it_stops() {
 }
 
 #[tokio::test]
-async fn a_hangup_does_not_kill_it() {
-    let sims = sims(1).await;
-    let process = Operator::of(&sims).start();
+async fn a_hangup_reads_the_configuration_anew_or_changes_nothing() {
+    let sims = sims(2).await;
+    let operator = Operator::of(&sims[..1]);
+    let process = operator.start();
     process.address().await;
+    operator.clone().file("servers.json", servers_json(&sims));
     process.signal(Signal::HUP);
-    process.says("signal=HUP").await;
+    process.says("changed: server bbb2 is new").await;
+    process.says("server is up; server=bbb2").await;
+
+    operator.clone().file("servers.json", "[{\"host\": \"http://CANARY\"}, 7]");
+    process.signal(Signal::HUP);
+    process.says("is not used, the one before stays in force").await;
+    process.says("servers.json:1:29").await;
     process.get("getMeetings", "").await.assert_success();
+    assert!(sims.iter().all(|sim| sim.call_count("getMeetings") > 0));
 }
 
 #[tokio::test]

@@ -24,6 +24,11 @@ impl Foresight {
         Self { weights, ..Self::default() }
     }
 
+    /// What a meeting costs from now on.
+    pub(crate) fn set_weights(&mut self, weights: Weights) {
+        self.weights = weights;
+    }
+
     /// What was learned of sizes.
     pub fn sizes(&self) -> &Sizes {
         &self.sizes

@@ -1,0 +1,3 @@
+//! The edge: who a client is, and how it may connect.
+
+mod forwarded;

@@ -7,7 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 # Where cargo builds, whoever decides that: CARGO_TARGET_DIR, a cargo configuration, or the default.
 TARGET = $(shell cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 
-.PHONY: build run test format lint unit demo deny bench fuzz
+.PHONY: build run test format lint unit demo deny bench fuzz chaos
 
 # The programs, in target/release: tinyscale, and bbb-sim, the simulated server.
 build:
@@ -52,6 +52,11 @@ deny:
 # CPU time per request beside nginx; benches/README.md.
 bench: build
 	scripts/bench
+
+# Kills, freezes and slows servers and tinyscale for ten minutes, and counts what nobody may see; docs/chaos.md.
+CHAOS_SECONDS ?= 600
+chaos:
+	cargo test --locked --test chaos -- --seconds $(CHAOS_SECONDS) --write docs/chaos.md
 
 # Needs cargo-fuzz. SECONDS_EACH chooses how long.
 SECONDS_EACH ?= 60

@@ -1,7 +1,9 @@
 //! Puts the parts together: from settings to something that serves. `serve` runs it as a process on Pingora's
 //! server; tests start the same parts on listeners of their own.
 
+mod admin;
 mod callbacks;
+mod certificates;
 pub mod embedded;
 pub mod kept;
 pub mod limits;
@@ -13,16 +15,17 @@ mod stop;
 mod trust;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use pingora_core::apps::HttpServerOptions;
 use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::v1::Connector;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
-use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy_service_with_name};
+use pingora_proxy::{HttpProxy, http_proxy};
 use tokio::sync::watch;
 
 use crate::app::trust::Trust;
@@ -33,15 +36,22 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ServerSettings, Settings};
+use crate::edge::acme::proofs::Proofs;
+use crate::edge::acme::{self, Outcomes};
+use crate::edge::certificates::Certificates;
 use crate::gateway::Gateway;
+use crate::gateway::entrance::Entrance;
 use crate::gateway::live::Live;
 use crate::services::deliver::Deliverer;
 use crate::services::hooks::Keeper;
-use crate::services::probe;
 use crate::services::resolve::Lookup;
+use crate::services::{drain, probe, sizes};
 use crate::state::State;
 use crate::state::hooks::Hooks;
 use crate::state::outbox::Outbox;
+
+/// How long a connection with HTTP/2 is kept that nobody uses; one with HTTP/1 as long.
+const H2_IDLE: Duration = Duration::from_secs(75);
 
 /// Everything that runs. Clones are the same one.
 #[derive(Clone)]
@@ -58,6 +68,9 @@ pub struct App {
     hooks: Option<Arc<Hooks>>,
     lookup: Lookup,
     trust: Arc<Trust>,
+    certificates: Arc<Certificates>,
+    proofs: Arc<Proofs>,
+    acme_outcomes: Arc<Outcomes>,
     /// Once something serves.
     live: Arc<OnceLock<Live>>,
     reloads: Arc<reload::Reloads>,
@@ -76,6 +89,8 @@ impl App {
     /// The same, with another way to look names up.
     pub fn with_lookup(settings: Settings, lookup: Lookup) -> anyhow::Result<Self> {
         let trust = Trust::load(&settings.servers)?;
+        let certificates = Arc::new(certificates::load(&settings)?);
+        let proofs = Arc::new(certificates::proofs(&settings));
         let clock = Clock::start();
         let balance = &settings.balance;
         let placement = balance.policy.placement(balance.weights.two_giants);
@@ -104,6 +119,9 @@ impl App {
             hooks,
             lookup,
             trust: Arc::new(trust),
+            certificates,
+            proofs,
+            acme_outcomes: Arc::default(),
             live: Arc::default(),
             reloads: Arc::default(),
         })
@@ -139,9 +157,16 @@ impl App {
         }
     }
 
-    /// The service that answers the API, without listeners.
-    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<Service<HttpProxy<Live>>> {
+    /// The certificates of its TLS listeners.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    /// What answers the API, without listeners.
+    pub fn gateway(&self, conf: &Arc<ServerConf>) -> anyhow::Result<HttpProxy<Live>> {
         let callbacks = self.callbacks()?;
+        let entrance =
+            Entrance::new(&self.settings(), self.certificates.clone(), self.proofs.clone());
         // No reload in between, which this gateway would miss.
         let fleet = self.fleet.lock();
         let (state, addresses) = (self.state.clone(), self.addresses.clone());
@@ -149,9 +174,13 @@ impl App {
         let (settings, client) = (self.settings(), self.client());
         let gateway =
             Gateway::new(&settings, called(&fleet), state, client, addresses, connector.into())?;
-        let live = Live::new(gateway.with_callbacks(callbacks));
+        let live = Live::new(gateway.with_callbacks(callbacks).with_entrance(entrance));
         let live = self.live.get_or_init(|| live).clone();
-        Ok(http_proxy_service_with_name(conf, live, "tinyscale"))
+        let mut proxy = http_proxy(conf, live);
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(H2_IDLE);
+        proxy.server_options = Some(options);
+        Ok(proxy)
     }
 
     /// What runs beside it.
@@ -164,6 +193,8 @@ impl App {
             settings: self.settings.subscribe(),
             deliverer: self.deliverer()?,
             keeper: self.keeper(),
+            certificates: self.certificates.clone(),
+            keepers: Mutex::new(self.certificate_keepers()),
         })
     }
 }
@@ -182,6 +213,9 @@ pub struct Background {
     settings: watch::Receiver<Arc<Settings>>,
     deliverer: Option<Deliverer>,
     keeper: Option<Keeper>,
+    certificates: Arc<Certificates>,
+    /// Taken by the start.
+    keepers: Mutex<Vec<acme::Keeper>>,
 }
 
 #[async_trait]
@@ -204,10 +238,24 @@ impl BackgroundService for Background {
                 keeper.clone().run(shutdown.clone()).await;
             }
         };
+        let draining = drain::Drains {
+            state: self.state.clone(),
+            client: self.client.clone(),
+            settings: self.settings.clone(),
+        };
+        let draining = draining.run(shutdown.clone());
+        let remembering = sizes::run(self.state.clone(), shutdown.clone());
+        let keepers = std::mem::take(&mut *self.keepers.lock());
+        let ordering = certificates::keep_ordering(keepers);
         let forgetting = self.state.keep_forgetting();
+        let all = async {
+            tokio::join!(probes, names, delivering, keeping, draining, remembering);
+        };
         tokio::select! {
-            _ = futures::future::join4(probes, names, delivering, keeping) => {}
+            () = all => {}
             () = forgetting => {}
+            () = certificates::keep_looking(&self.certificates) => {}
+            () = ordering => {}
         }
     }
 }

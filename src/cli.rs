@@ -4,6 +4,7 @@
 //! go to standard error.
 
 mod replay;
+mod trace;
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -47,6 +48,8 @@ enum Command {
     Check,
     /// Place the meetings of a trace as in production, in virtual time and without any server
     Replay(replay::Args),
+    /// Turn an access log into a trace for `replay`; meetings are hashes in it
+    Trace(trace::Args),
 }
 
 /// Runs the program with the process's arguments and environment.
@@ -73,6 +76,11 @@ fn obey(args: &Args) -> Result<(), String> {
         say(std::io::stdout(), summary.map_err(|wrong| format!("{wrong:#}"))?.trim_end());
         return Ok(());
     }
+    if let Some(Command::Trace(trace)) = &args.command {
+        // The trace may go to standard output.
+        say(std::io::stderr(), &trace::run(trace).map_err(|wrong| format!("{wrong:#}"))?);
+        return Ok(());
+    }
     let settings = settings(args)?;
     // Pingora and reqwest must agree on one; Pingora knows only this one.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -82,6 +90,7 @@ fn obey(args: &Args) -> Result<(), String> {
     app.read_from(Box::new(move || self::settings(&again)));
     if args.test || matches!(args.command, Some(Command::Check)) {
         say(std::io::stdout(), "ok");
+        show_certificates(&app);
         return Ok(());
     }
     log_to_stderr(level);
@@ -103,6 +112,16 @@ fn settings(args: &Args) -> Result<Settings, String> {
     let settings = config::load(&Source { yaml: config, directory: &directory, env: &env })
         .map_err(|problems| problems.to_string())?;
     Ok(Settings { strict: settings.strict || args.strict, ..settings })
+}
+
+/// What is known of the certificates, after `ok`.
+fn show_certificates(app: &App) {
+    for report in app.certificate_reports() {
+        say(std::io::stdout(), &format!("certificate for {}", report.line));
+        if let Some(warning) = report.warning {
+            say(std::io::stderr(), &format!("warning: {warning}"));
+        }
+    }
 }
 
 /// The operator who started it and watches.

@@ -1,6 +1,7 @@
 //! tinyscale's own calls to servers: probes, inquiries and fan-outs. Bounded in time and size; never follows a
 //! redirect, never waits for DNS. What clients of ours send goes through `gateway`, not through here.
 
+pub mod acme;
 pub mod addresses;
 pub mod front_end;
 pub mod lines;

@@ -5,6 +5,7 @@
 
 pub mod attendance;
 pub mod claim;
+pub mod drain;
 pub mod health;
 pub mod meetings;
 pub mod moment;
@@ -155,15 +156,19 @@ impl Cluster {
         }
     }
 
-    /// Whether the meetings of `server` count as lost: it has been `Down` for too long without a break, or
-    /// is no longer configured.
+    /// An operator says that a server is lost. Only one that is `Down` can be: false if it is not. Holds until
+    /// the server answers again.
+    pub fn give_up(&mut self, server: ServerId) -> bool {
+        self.members.get_mut(&server).is_some_and(|member| member.pulse.give_up())
+    }
+
+    /// Whether the meetings of `server` count as lost: it has been `Down` for too long without a break, an
+    /// operator says so, or it is no longer configured.
     pub(crate) fn is_lost(&self, server: ServerId, now: Moment) -> bool {
         let Some(member) = self.members.get(&server) else { return true };
-        member.pulse.health() == Health::Down
-            && self
-                .rules
-                .failover_after
-                .is_some_and(|after| now.since(member.pulse.since()) >= after)
+        let down_for = now.since(member.pulse.since());
+        let too_long = self.rules.failover_after.is_some_and(|after| down_for >= after);
+        member.pulse.health() == Health::Down && (too_long || member.pulse.is_given_up())
     }
 }
 

@@ -6,6 +6,7 @@ mod body;
 pub mod callbacks;
 mod create;
 mod create_time;
+pub mod entrance;
 pub mod exchange;
 mod fan_out;
 mod gzip;
@@ -42,12 +43,13 @@ use crate::client::addresses::Addresses;
 use crate::cluster::meetings::Key;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{
-    Freshness, Limits, ServerSettings, Settings, Timeouts, TrustedProxies,
+    Freshness, Limits, SecurityHeaders, ServerSettings, Settings, Timeouts, TrustedProxies,
 };
 use crate::gateway::answer::Outcome;
 use crate::gateway::body::Room;
 use crate::gateway::callbacks::Callbacks;
 use crate::gateway::create_time::FormerLives;
+use crate::gateway::entrance::Entrance;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
 use crate::gateway::read::Told;
@@ -69,6 +71,8 @@ pub struct Gateway {
     timeouts: Timeouts,
     limits: Limits,
     trusted_proxies: TrustedProxies,
+    security_headers: SecurityHeaders,
+    entrance: Entrance,
     room: Room,
     /// If joins are to be healed.
     former_lives: Option<Arc<FormerLives>>,
@@ -96,6 +100,8 @@ impl Gateway {
             timeouts: settings.timeouts,
             limits: settings.limits,
             trusted_proxies: settings.trusted_proxies.clone(),
+            security_headers: settings.security_headers,
+            entrance: Entrance::default(),
             room: Room::of(
                 PARAMETER_BYTES_MAX.max(usize::try_from(settings.limits.documents_bytes)? * 2),
             ),
@@ -119,22 +125,24 @@ impl Gateway {
         let lives = anew.former_lives.map(|new| self.former_lives.clone().unwrap_or(new));
         let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
         let room = if is_as_large { self.room.clone() } else { anew.room };
-        let callbacks = self.callbacks.clone();
+        let (callbacks, entrance) = (self.callbacks.clone(), self.entrance.clone());
         let fresh = self.fresh.clone();
-        Ok(Self { peers, former_lives: lives, room, callbacks, fresh, ..anew })
+        Ok(Self { peers, former_lives: lives, room, callbacks, entrance, fresh, ..anew })
     }
 
     /// Answers the request, or prepares it for its server.
     async fn handle(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Outcome> {
         let head = Head::of(session);
         let name = CallName::of_path(&head.path);
-        let outcome = match &name {
-            _ if callback::token_of(&head.path).is_some() => {
+        let at_entrance = self.at_entrance(session, exchange, &head, name.as_ref());
+        let outcome = match (at_entrance, &name) {
+            (Some(outcome), _) => outcome,
+            (None, _) if callback::token_of(&head.path).is_some() => {
                 exchange.label = "callback".to_owned();
                 Outcome::Empty(Box::pin(self.callback(session, &head)).await?)
             }
-            Some(name) => self.answer(session, exchange, &head, name).await?,
-            None => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
+            (None, Some(name)) => self.answer(session, exchange, &head, name).await?,
+            (None, None) => Outcome::Reply(Reply::fault(&Fault::unsupported(), exchange.format)),
         };
         let streams = exchange.errand.as_ref().is_some_and(|errand| errand.has_body);
         if head.has_body && !streams {

@@ -1,5 +1,6 @@
 //! tinyscale: one URL in front of several BigBlueButton servers. See ARCHITECTURE.md for the map.
 
+pub mod admin;
 pub mod app;
 pub mod bbb;
 pub mod callback;
@@ -12,6 +13,7 @@ pub mod edge;
 pub mod gateway;
 pub mod hook;
 pub mod journal;
+pub mod metrics;
 pub mod recording;
 pub mod replay;
 pub mod route;

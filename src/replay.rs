@@ -4,6 +4,7 @@
 //! Servers are perfect here: they answer every poll and every create at once.
 
 pub mod chart;
+pub mod log;
 pub mod ours;
 pub mod random;
 pub mod report;

@@ -2,7 +2,9 @@
 //! callbacks, and the hooks at servers.
 
 pub mod deliver;
+pub(crate) mod drain;
 mod each;
 pub mod hooks;
 pub mod probe;
 pub mod resolve;
+pub(crate) mod sizes;

@@ -2,9 +2,11 @@
 //! what. Critical sections are a few map operations; nothing is awaited while the lock is held.
 
 pub mod claims;
+pub mod events;
 pub mod fresh;
 pub mod hooks;
 pub mod in_flight;
+pub mod operate;
 pub mod outbox;
 pub mod roster;
 
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::bbb::id::{KeyHash, MeetingId, TenantId};
+use crate::bbb::id::{InternalId, KeyHash, MeetingId, TenantId};
 use crate::bbb::meetings::SeenMeeting;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -24,9 +26,12 @@ use crate::cluster::meetings::ClaimId;
 use crate::cluster::moment::Moment;
 use crate::cluster::observe::Observed;
 use crate::cluster::server::{ServerId, ServerSpec};
+use crate::metrics::polls::Polls;
 use crate::recording::owners::Owners;
+use crate::state::events::Events;
 use crate::state::in_flight::InFlight;
-use crate::store::Store;
+use crate::state::operate::Drains;
+use crate::store::{Over, Store};
 
 /// About 20 MB at most.
 const RECORDINGS_REMEMBERED_MAX: usize = 100_000;
@@ -53,9 +58,15 @@ pub struct State {
     probe_soon: Mutex<HashMap<ServerId, Arc<Notify>>>,
     members: watch::Sender<()>,
     in_flight: InFlight,
+    polls: Polls,
     store: OnceLock<Store>,
-    forget: mpsc::Sender<(KeyHash, ClaimId)>,
-    forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, ClaimId)>>,
+    events: Events,
+    drains: Drains,
+    drains_changed: watch::Sender<()>,
+    /// Meetings alive on a server although they are known on another one, as of its last answer.
+    doubles: Mutex<HashMap<ServerId, Vec<InternalId>>>,
+    forget: mpsc::Sender<(KeyHash, Over)>,
+    forgetting: tokio::sync::Mutex<mpsc::Receiver<(KeyHash, Over)>>,
 }
 
 impl State {
@@ -72,7 +83,12 @@ impl State {
             probe_soon: Mutex::new(probe_soon),
             members: watch::Sender::new(()),
             in_flight: InFlight::default(),
+            polls: Polls::default(),
             store: OnceLock::new(),
+            events: Events::default(),
+            drains: Drains::default(),
+            drains_changed: watch::Sender::new(()),
+            doubles: Mutex::default(),
             forget,
             forgetting: tokio::sync::Mutex::new(forgetting),
         }
@@ -88,11 +104,13 @@ impl State {
         self.store.get()
     }
 
-    /// Asks the store to forget a claim, soon; `last` is the newest claim on it that is over.
-    fn forget(&self, meeting: KeyHash, last: ClaimId) {
+    /// Asks the store to forget a claim, soon; `last` is the newest claim on it that is over, and `asked` is
+    /// when the question was asked whose answer says so.
+    fn forget(&self, meeting: KeyHash, last: ClaimId, asked: Moment) {
         if self.store().is_some() {
+            let over = Over::since(last, self.now().since(asked));
             // Full: the claim is found to be over at the next start.
-            let _ = self.forget.try_send((meeting, last));
+            let _ = self.forget.try_send((meeting, over));
         }
     }
 
@@ -100,8 +118,8 @@ impl State {
     pub async fn keep_forgetting(&self) {
         let Some(store) = self.store() else { return std::future::pending().await };
         let mut forgetting = self.forgetting.lock().await;
-        while let Some((meeting, last)) = forgetting.recv().await {
-            store.forget(meeting, last).await;
+        while let Some((meeting, over)) = forgetting.recv().await {
+            store.forget(meeting, over).await;
         }
     }
 
@@ -109,8 +127,8 @@ impl State {
     pub async fn keep_forgetting_until_idle(&self) {
         let Some(store) = self.store() else { return };
         let mut forgetting = self.forgetting.lock().await;
-        while let Ok((meeting, last)) = forgetting.try_recv() {
-            store.forget(meeting, last).await;
+        while let Ok((meeting, over)) = forgetting.try_recv() {
+            store.forget(meeting, over).await;
         }
     }
 
@@ -122,6 +140,11 @@ impl State {
     /// Now, on the clock that everything in the cluster is dated by.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// How long servers took to list their meetings.
+    pub fn polls(&self) -> &Polls {
+        &self.polls
     }
 
     /// What a stop waits for.
@@ -148,7 +171,12 @@ impl State {
             (observed, cluster.last_claim())
         };
         for meeting in &observed.gone {
-            self.forget(*meeting, last);
+            self.forget(*meeting, last, asked);
+        }
+        if observed.doubled.is_empty() {
+            self.doubles.lock().remove(&server);
+        } else {
+            self.doubles.lock().insert(server, observed.doubled.clone());
         }
         self.keep_list(server, list);
         observed
@@ -168,7 +196,7 @@ impl State {
             (cluster.not_found(tenant, id, server, asked, self.now()), cluster.last_claim())
         };
         if gone {
-            self.forget(KeyHash::of(tenant, id), last);
+            self.forget(KeyHash::of(tenant, id), last, asked);
         }
         gone
     }

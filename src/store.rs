@@ -1,9 +1,13 @@
 //! What BBB cannot tell, kept in one SQLite file under `state_dir`: which server a new meeting was claimed on,
-//! and what operators set. The only module that knows SQL.
+//! what operators set, hooks, and how large meetings usually are. The only module that knows SQL.
 //!
 //! Nobody depends on it to serve: deleting the file loses no running meeting (design rule 3), and a file that
 //! cannot be written, is locked, full or corrupt is reported and left alone while everything goes on from
 //! memory. Meeting IDs are kept as hashes only.
+
+pub mod hooks;
+pub mod modes;
+pub mod sizes;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +18,7 @@ use sqlx::{Row, SqlitePool};
 
 use crate::bbb::id::KeyHash;
 use crate::cluster::meetings::ClaimId;
-use crate::cluster::server::{Mode, ServerName};
+use crate::cluster::server::ServerName;
 
 /// The file in `state_dir`.
 const FILE: &str = "tinyscale.sqlite";
@@ -24,7 +28,8 @@ const BUSY: Duration = Duration::from_millis(500);
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// Each step brings a store from one version to the next. Plain types only, so that PostgreSQL takes the same.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 4] = [
+    "
     CREATE TABLE claims (
         meeting TEXT PRIMARY KEY,
         server TEXT NOT NULL,
@@ -34,7 +39,33 @@ const STEPS: [&str; 1] = ["
         claimed_s BIGINT NOT NULL
     );
     CREATE TABLE modes (server TEXT PRIMARY KEY, mode TEXT NOT NULL);
-"];
+",
+    "
+    CREATE TABLE hooks (
+        tenant BIGINT NOT NULL,
+        hook TEXT NOT NULL,
+        sealed TEXT,
+        changed_s BIGINT NOT NULL,
+        PRIMARY KEY (tenant, hook)
+    );
+",
+    "
+    ALTER TABLE modes ADD COLUMN since_s BIGINT;
+    ALTER TABLE modes ADD COLUMN until_s BIGINT;
+    ALTER TABLE modes ADD COLUMN message TEXT;
+",
+    "
+    CREATE TABLE sizes (
+        tenant BIGINT NOT NULL,
+        hash TEXT NOT NULL,
+        count_m BIGINT NOT NULL,
+        mean_m BIGINT NOT NULL,
+        variance_m BIGINT NOT NULL,
+        seen_s BIGINT NOT NULL,
+        PRIMARY KEY (tenant, hash)
+    );
+",
+];
 
 /// The store, or what is left of it.
 #[derive(Debug)]
@@ -49,6 +80,21 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct NoStore(String);
+
+/// What a claim must be older than to be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Over {
+    last: ClaimId,
+    at_s: i64,
+}
+
+impl Over {
+    /// Claims of this process up to `last`, and all that were made more than `ago` before now.
+    pub fn since(last: ClaimId, ago: Duration) -> Self {
+        let ago = i64::try_from(ago.as_secs()).unwrap_or(i64::MAX).saturating_add(1);
+        Self { last, at_s: unix_s().saturating_sub(ago) }
+    }
+}
 
 /// A claim as the store has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +164,8 @@ impl Store {
              ON CONFLICT (meeting) DO UPDATE SET \
              server = CASE claims.owner WHEN $3 THEN $2 ELSE claims.server END, \
              number = CASE claims.owner WHEN $3 THEN excluded.number ELSE claims.number END, \
-             holders = CASE claims.owner WHEN $3 THEN 1 ELSE claims.holders + 1 END \
+             holders = CASE claims.owner WHEN $3 THEN 1 ELSE claims.holders + 1 END, \
+             claimed_s = excluded.claimed_s \
              RETURNING server",
         )
         .bind(meeting.to_string())
@@ -159,15 +206,19 @@ impl Store {
         self.told("take over", taking).await;
     }
 
-    /// Forgets a claim: nobody made the meeting, or it is gone. One that this process made after `last` is
-    /// another one and stays.
-    pub async fn forget(&self, meeting: KeyHash, last: ClaimId) {
+    /// Forgets a claim: nobody made the meeting, or it is gone. One that this process made after the last
+    /// one that is over is another one and stays; so does one of another process that anybody has relied on
+    /// since it was known to be over, or in the same second.
+    pub async fn forget(&self, meeting: KeyHash, over: Over) {
         let forgetting = sqlx::query(
-            "DELETE FROM claims WHERE meeting = $1 AND (owner <> $2 OR number <= CAST($3 AS BIGINT))",
+            "DELETE FROM claims WHERE meeting = $1 AND ( \
+             owner = $2 AND number <= CAST($3 AS BIGINT) AND holders = 1 \
+             OR (owner <> $2 OR holders > 1) AND claimed_s < CAST($4 AS BIGINT))",
         )
         .bind(meeting.to_string())
         .bind(&self.owner)
-        .bind(number(last))
+        .bind(number(over.last))
+        .bind(over.at_s)
         .execute(&self.pool);
         self.told("forget", forgetting).await;
     }
@@ -185,29 +236,6 @@ impl Store {
             .collect()
     }
 
-    /// Keeps what an operator set.
-    pub async fn set_mode(&self, server: &ServerName, mode: Mode) {
-        let setting = sqlx::query(
-            "INSERT INTO modes VALUES ($1, $2) ON CONFLICT (server) DO UPDATE SET mode = excluded.mode",
-        )
-        .bind(server.as_str())
-        .bind(mode.name())
-        .execute(&self.pool);
-        self.told("mode", setting).await;
-    }
-
-    /// What operators have set.
-    pub async fn modes(&self) -> Vec<(ServerName, Mode)> {
-        let reading = sqlx::query("SELECT server, mode FROM modes").fetch_all(&self.pool);
-        let rows = self.told("modes", reading).await.unwrap_or_default();
-        rows.iter()
-            .filter_map(|row| {
-                let server = ServerName::new(row.try_get("server").ok()?).ok()?;
-                Some((server, Mode::of_name(row.try_get("mode").ok()?)?))
-            })
-            .collect()
-    }
-
     /// The result of a statement; a failure is told once, when things turn bad, and then again when they
     /// turn good.
     async fn told<T>(
@@ -215,7 +243,17 @@ impl Store {
         what: &str,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> Option<T> {
-        let outcome = tokio::time::timeout(DEADLINE, statement).await;
+        self.told_in(what, statement, DEADLINE).await
+    }
+
+    /// The same of one that may take longer.
+    async fn told_in<T>(
+        &self,
+        what: &str,
+        statement: impl Future<Output = sqlx::Result<T>>,
+        deadline: Duration,
+    ) -> Option<T> {
+        let outcome = tokio::time::timeout(deadline, statement).await;
         let outcome = outcome.unwrap_or(Err(sqlx::Error::PoolTimedOut));
         let was_healthy = self.healthy.swap(outcome.is_ok(), Ordering::Relaxed);
         match outcome {
@@ -269,6 +307,10 @@ mod tests {
     use super::*;
     use crate::bbb::id::{MeetingId, TenantId};
 
+    fn over(last: u64) -> Over {
+        Over::since(ClaimId(last), Duration::ZERO)
+    }
+
     fn meeting(text: &str) -> KeyHash {
         KeyHash::of(TenantId::DEFAULT, &MeetingId::new(text).unwrap())
     }
@@ -291,9 +333,27 @@ mod tests {
         assert_eq!(other.claim(meeting("n"), ClaimId(1), &b).await, Some(b));
         let claims = store(&folder).await.claims().await;
         assert_eq!(claims.len(), 2);
-        one.forget(meeting("m"), ClaimId(0)).await;
-        one.forget(meeting("n"), ClaimId(0)).await;
+        // Somebody else has relied on them just now.
+        one.forget(meeting("m"), over(0)).await;
+        one.forget(meeting("n"), over(0)).await;
+        assert_eq!(other.claims().await.len(), 2);
+        let later = Over { at_s: unix_s() + 10, ..over(0) };
+        one.forget(meeting("m"), later).await;
+        one.forget(meeting("n"), later).await;
         assert!(other.claims().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_late_forget_does_not_hit_a_new_claim_on_what_a_process_before_this_one_had_claimed()
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (before, now) = (store(&folder).await, store(&folder).await);
+        before.claim(meeting("m"), ClaimId(7), &server("a")).await;
+        // The meeting ends, and is made again before the store is told that it ended.
+        let ended = over(3);
+        now.claim(meeting("m"), ClaimId(4), &server("a")).await;
+        now.forget(meeting("m"), ended).await;
+        assert_eq!(now.claims().await.len(), 1);
     }
 
     #[tokio::test]
@@ -303,9 +363,9 @@ mod tests {
         let (a, b) = (server("a"), server("b"));
         store.claim(meeting("m"), ClaimId(0), &a).await;
         assert_eq!(store.claim(meeting("m"), ClaimId(1), &b).await, Some(b));
-        store.forget(meeting("m"), ClaimId(0)).await;
+        store.forget(meeting("m"), over(0)).await;
         assert_eq!(store.claims().await.len(), 1);
-        store.forget(meeting("m"), ClaimId(1)).await;
+        store.forget(meeting("m"), over(1)).await;
         assert!(store.claims().await.is_empty());
     }
 
@@ -320,14 +380,6 @@ mod tests {
         assert!(!one.move_claim(meeting("m"), &b, &a).await);
         other.take_over(meeting("m"), ClaimId(0), &a).await;
         assert_eq!(one.claims().await[0].server, a);
-    }
-
-    #[tokio::test]
-    async fn modes_outlive_the_process() {
-        let folder = tempfile::tempdir().unwrap();
-        store(&folder).await.set_mode(&server("a"), Mode::Drain).await;
-        store(&folder).await.set_mode(&server("a"), Mode::Disable).await;
-        assert_eq!(store(&folder).await.modes().await, [(server("a"), Mode::Disable)]);
     }
 
     #[tokio::test]

@@ -23,6 +23,45 @@ const SHARE: [f64; 8] = [1.0, 1.0, 1.0, 0.95, 0.9, 0.8, 0.5, 0.3];
 const ROOMS: f64 = 200.0;
 const WEEK_S: f64 = 7.0 * 86_400.0;
 
+/// When rooms are opened, and when people come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// From a quarter of an hour before the bell to eight minutes after it; people come as soon as they can.
+    AroundTheBell,
+    /// All within the minute after the bell (`operators.md` 2.1); people come in the minutes after that.
+    WithinAMinute,
+    /// Minutes before the bell, by a front end: nobody is in them until it rings.
+    Ahead,
+}
+
+impl Habit {
+    pub(crate) const ALL: [Self; 3] = [Self::AroundTheBell, Self::WithinAMinute, Self::Ahead];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::AroundTheBell => "around the bell",
+            Self::WithinAMinute => "within a minute",
+            Self::Ahead => "ahead of the bell",
+        }
+    }
+
+    /// How long before the bell a room is opened that usually is `lead_s` before it, and the soonest that
+    /// people come, before the bell.
+    fn lead_s(self, lead_s: f64, random: &mut Random) -> (f64, f64) {
+        match self {
+            Self::AroundTheBell => {
+                let lead_s = (lead_s + random.normal(0.0, 60.0)).clamp(-480.0, 900.0);
+                (lead_s, lead_s)
+            }
+            Self::WithinAMinute => {
+                let lead_s = -60.0 * random.unit();
+                (lead_s, lead_s)
+            }
+            Self::Ahead => (120.0 + 780.0 * random.unit(), 60.0),
+        }
+    }
+}
+
 /// A room in its weekly slot.
 struct Room {
     lesson: usize,
@@ -62,7 +101,7 @@ impl School {
 }
 
 /// The same weekday in `weeks` weeks.
-pub(crate) fn school(seed: u64, weeks: usize) -> School {
+pub(crate) fn school(seed: u64, weeks: usize, habit: Habit) -> School {
     let mut random = Random::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ 0x1405_7b7e_f767_814f);
     let mut rooms = Vec::new();
     for (lesson, share) in SHARE.into_iter().enumerate() {
@@ -71,12 +110,15 @@ pub(crate) fn school(seed: u64, weeks: usize) -> School {
         }
     }
     let names = (0..rooms.len()).map(|n| format!("room-{n}")).collect();
-    let mut trace = Trace { names, events: Vec::new() };
+    let mut trace = Trace { names, ..Trace::default() };
     let mut lives = Vec::new();
     for week in 0..weeks {
         let start = WEEK_S * week as f64;
-        lives =
-            rooms.iter().enumerate().map(|(n, room)| meet(&mut random, n, room, start)).collect();
+        lives = rooms
+            .iter()
+            .enumerate()
+            .map(|(n, room)| meet(&mut random, habit, n, room, start))
+            .collect();
         for life in &lives {
             push(&mut trace, life, &rooms[life.meeting], &mut random);
         }
@@ -98,12 +140,13 @@ fn room(random: &mut Random, lesson: usize) -> Room {
     Room { lesson, enrolled, lead_s, cameras: if random.unit() < 0.4 { 0.3 } else { 0.05 } }
 }
 
-fn meet(random: &mut Random, meeting: usize, room: &Room, start_s: f64) -> Life {
+fn meet(random: &mut Random, habit: Habit, meeting: usize, room: &Room, start_s: f64) -> Life {
     let (bell, minutes) = LESSONS[room.lesson];
     let bell_s = start_s + bell * 60.0;
-    let created_s = bell_s - (room.lead_s + random.normal(0.0, 60.0)).clamp(-480.0, 900.0);
+    let (lead_s, soonest_s) = habit.lead_s(room.lead_s, random);
+    let (created_s, opened_s) = (bell_s - lead_s, bell_s - soonest_s);
     let over_s = bell_s + minutes * 60.0;
-    let mut moves = vec![(created_s + 1.0 + random.exponential(5.0), 1)];
+    let mut moves = vec![(opened_s + 1.0 + random.exponential(5.0), 1)];
     for _ in 1..(room.enrolled.round() as u32).max(2) {
         // One in ten is absent.
         if random.unit() < 0.1 {
@@ -112,7 +155,7 @@ fn meet(random: &mut Random, meeting: usize, room: &Room, start_s: f64) -> Life 
         let punctual = bell_s + random.normal(-20.0, 90.0);
         let late = if random.unit() < 0.1 { random.exponential(420.0) } else { 0.0 };
         // Nobody is in before the room is open; those who wait come in one after another.
-        let came = (punctual + late).max(created_s + 3.0 + random.exponential(25.0));
+        let came = (punctual + late).max(opened_s + 3.0 + random.exponential(25.0));
         if came < over_s - 60.0 {
             moves.push((came, 1));
         }

@@ -21,7 +21,7 @@ use tinyscale::replay::ours::{Ours, specs};
 use tinyscale::replay::world::Outcome;
 use tinyscale::replay::{Balancer, Setup, chart, run};
 
-use crate::day::School;
+use crate::day::{Habit, School};
 use crate::peers::{Formula, Peer};
 use crate::table::Table;
 
@@ -37,12 +37,14 @@ fn main() {
         [first, count, ..] => (*first, *count),
         _ => HELD_OUT,
     };
-    let mut table = Table::default();
-    for seed in first..first + count {
-        one_day(seed, &mut table);
+    let mut tables = Habit::ALL.map(|habit| (habit, Table::default()));
+    for (habit, table) in &mut tables {
+        for seed in first..first + count {
+            one_day(seed, *habit, table);
+        }
     }
     let times = Policy::ALL.map(|policy| (policy.name(), speed::decide(policy)));
-    let text = table.markdown(first, count, &times);
+    let text = table::markdown(&tables, first, count, &times);
     println!("{text}");
     if given.is_empty() {
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
@@ -52,8 +54,8 @@ fn main() {
     }
 }
 
-fn one_day(seed: u64, table: &mut Table) {
-    let weeks = day::school(seed, WEEKS);
+fn one_day(seed: u64, habit: Habit, table: &mut Table) {
+    let weeks = day::school(seed, WEEKS, habit);
     let day = weeks.last_week();
     let peak = |outcome: &Outcome| f64::from(outcome.peak.people);
     let knowing = [oracle::greedy(&day, SERVERS), oracle::greedy_in_time(&day, SERVERS)];
@@ -110,7 +112,7 @@ fn ours(policy: Policy) -> Ours {
 
 /// The measured day of one seed under three policies.
 fn picture(seed: u64) -> String {
-    let weeks = day::school(seed, WEEKS);
+    let weeks = day::school(seed, WEEKS, Habit::AroundTheBell);
     let day = weeks.last_week();
     let ours = measure(&weeks, seed, &mut ours(Policy::ExpectedLoad));
     let scalelite = measure(&day, seed, &mut Peer::new(Formula::Scalelite, SERVERS, seed));

@@ -2,6 +2,7 @@
 //!
 //! Holds settings that stay fixed while it runs; faults and the secret can be changed on the handle.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::checksum::Algorithm;
@@ -39,6 +40,9 @@ pub struct SimConfig {
     pub minute: Option<Duration>,
     /// How many received calls are remembered, oldest dropped first; 0 remembers none.
     pub calls_max: usize,
+    /// A file to which every call is added as it is received, name and query with a tab between them; what
+    /// was written survives the death of the process. `None`: no file.
+    pub journal: Option<PathBuf>,
     /// Bodies above this get nginx's 413.
     pub body_bytes_max: usize,
     /// Request targets (path and query) above this get nginx's 414.
@@ -73,6 +77,7 @@ impl Default for SimConfig {
             end_delay: Duration::from_millis(500),
             minute: None,
             calls_max: 100_000,
+            journal: None,
             body_bytes_max: 2 * 1024 * 1024,
             target_bytes_max: 8 * 1024,
             exact_content_types: true,

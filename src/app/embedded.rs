@@ -1,29 +1,31 @@
 //! Runs it inside another program's runtime, on listeners that are passed in: for tests and benches, many in
 //! one process. The parts are those of `serve`; only signals and Pingora's server around them are missing.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
-use parking_lot::Mutex;
-use pingora_core::server::Fds;
-use pingora_core::services::Service;
 use pingora_core::services::background::BackgroundService;
 use tokio::sync::watch;
 
 use crate::app::App;
 use crate::app::listen::Bound;
-use crate::app::serve::add_listener;
+use crate::app::stop::serve;
+use crate::config::settings::Address;
 
 /// Something that serves until it is dropped.
 pub struct Running {
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
+    admin: Option<Address>,
     shutdown: watch::Sender<bool>,
 }
 
 impl Running {
+    /// Where operators are answered.
+    pub fn admin(&self) -> Option<&Address> {
+        self.admin.as_ref()
+    }
+
     /// Where it listens.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 }
@@ -39,21 +41,19 @@ impl App {
     /// Starts on `bound`. The caller has done the roll call, or means to start without.
     pub fn start(&self, bound: Bound) -> anyhow::Result<Running> {
         let conf = Arc::new(self.server_conf());
-        let mut gateway = self.gateway(&conf)?;
+        let gateway = self.gateway(&conf)?;
         let background = self.background()?;
-        let mut addresses = Vec::new();
-        let mut fds = Fds::new();
-        for (address, fd) in bound.into_fds() {
-            addresses.push(address.parse().context("a listener without an address")?);
-            add_listener(&mut gateway, &address);
-            fds.add(address, fd);
-        }
+        let addresses = bound.addresses().cloned().collect();
+        let doors = bound.into_doors(self.certificates())?;
         let (shutdown, watching) = watch::channel(false);
-        let stopping = watching.clone();
-        tokio::spawn(async move {
-            gateway.start_service(Some(Arc::new(Mutex::new(fds))), stopping, 1).await;
-        });
+        tokio::spawn(serve(gateway, doors, watching.clone()));
+        let operators = self.bind_admin()?;
+        let admin = operators.as_ref().map(|operators| operators.address().clone());
+        if let Some(operators) = operators {
+            let watching = watching.clone();
+            tokio::spawn(async move { operators.start(watching).await });
+        }
         tokio::spawn(async move { background.start(watching).await });
-        Ok(Running { addresses, shutdown })
+        Ok(Running { addresses, admin, shutdown })
     }
 }

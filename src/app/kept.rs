@@ -1,4 +1,5 @@
-//! What outlives a restart, read before anything else: claims of meetings, and what operators set.
+//! What outlives a restart, read before anything else: claims of meetings, what
+//! operators set, hooks, and learned sizes.
 
 use crate::app::App;
 use crate::store::Store;
@@ -15,10 +16,16 @@ impl App {
                 return;
             }
         };
-        for (name, mode) in store.modes().await {
-            if let Some(server) = self.state.server_of(&name) {
-                self.state.cluster().set_mode(server, mode);
+        for set in store.modes().await {
+            if let Some(server) = self.state.server_of(&set.server) {
+                self.state.take_mode(server, set.mode, set.drain);
             }
+        }
+        let sizes = store.sizes().await;
+        let now = self.state.now();
+        self.state.cluster().import_sizes(sizes, now);
+        if let (Some(hooks), Some(outbox)) = (&self.hooks, &self.outbox) {
+            hooks.recall(&store, &outbox.keyring()).await;
         }
         let claims = store.claims().await;
         let known = claims.iter().filter_map(|claim| {

@@ -1,26 +1,17 @@
 //! Runs it as a process: roll call, listeners, signals, Pingora's server.
 
 use anyhow::{Context, bail};
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::Opt;
 use pingora_core::server::{RunArgs, Server};
 use pingora_core::services::background::background_service;
-use pingora_core::services::listening::Service;
-use pingora_proxy::HttpProxy;
 use tokio::sync::watch;
 
 use crate::app::App;
+use crate::app::admin::Operators;
 use crate::app::listen::Bound;
 use crate::app::reload::Reloading;
 use crate::app::roll_call::RollCall;
 use crate::app::stop::{Listening, Signals, Stop, Told};
-use crate::gateway::live::Live;
-
-/// What a header and a small body need together, so that an answer leaves in one piece: 20 % less work per
-/// answer than Pingora's 1460 bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Kept per connection; headers of usual calls fit.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// What an operator who watches the start is told.
 pub trait Audience {
@@ -41,11 +32,12 @@ pub fn run(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
         let mut signals = Signals::listen()?;
         // Before the servers are asked, because it takes no time and is the more usual mistake.
         let bound = Bound::to(&app.settings().listen)?;
+        let admin = app.bind_admin()?;
         tokio::select! {
             called = roll_call(app, audience) => called?,
             _ = signals.stop(too_early) => return Ok(()),
         }
-        serve(app, bound, audience, signals).await
+        serve(app, bound, admin, audience, signals).await
     });
     // A look-up that hangs in the system's resolver must not hold the end up.
     runtime.shutdown_background();
@@ -79,20 +71,23 @@ async fn roll_call(app: &App, audience: &dyn Audience) -> anyhow::Result<()> {
 async fn serve(
     app: &App,
     bound: Bound,
+    admin: Option<Operators>,
     audience: &dyn Audience,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     app.trust.prepare();
     let mut server = Server::new_with_opt_and_conf(Opt::default(), app.server_conf());
     server.bootstrap();
-    let mut service = app.gateway(&server.configuration)?;
-    let addresses: Vec<String> = bound.addresses().map(str::to_owned).collect();
-    for address in &addresses {
-        add_listener(&mut service, address);
-    }
+    let addresses: Vec<String> = bound.addresses().map(ToString::to_string).collect();
+    let doors = bound.into_doors(app.certificates())?;
     let (closed, mut closing) = watch::channel(false);
-    server.add_service(Listening { service, bound, closed });
+    let gateway = Some(app.gateway(&server.configuration)?);
+    server.add_service(Listening { app: gateway, doors, closed });
     server.add_service(background_service("background", app.background()?));
+    if let Some(admin) = admin {
+        log::info!("operators are answered at {}", admin.address());
+        server.add_service(background_service("admin", admin));
+    }
     let (tell, told) = watch::channel(false);
     // A thread of its own, because it sleeps through the grace period.
     let pingora = std::thread::Builder::new().name("pingora".to_owned());
@@ -102,7 +97,10 @@ async fn serve(
     let reloading = Reloading::start(app)?;
     audience.listening(&addresses);
     let stop = tokio::select! {
-        stop = signals.stop(|| reloading.ask()) => stop,
+        stop = signals.stop(|| {
+            app.look_at_certificates();
+            reloading.ask();
+        }) => stop,
         // Without listeners the process would be of no use, and nobody would notice.
         _ = closing.wait_for(|closed| *closed) => bail!("the listeners have failed"),
     };
@@ -125,14 +123,7 @@ async fn serve(
     }
     Ok(())
 }
-
 /// The configuration that is being used was read a moment ago.
 fn too_early() {
     log::warn!("a reload was asked for before the start was over: ignored");
-}
-
-/// Adds an address with the buffers and bounds that suit the API.
-pub fn add_listener(gateway: &mut Service<HttpProxy<Live>>, address: &str) {
-    let buffers = L4BufferSettings::default().read(READ_BUFFER_BYTES).write(WRITE_BUFFER_BYTES);
-    gateway.add_listener(ListenerConfig::tcp(address).l4_buffer(buffers));
 }

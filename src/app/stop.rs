@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use parking_lot::Mutex;
-use pingora_core::server::{Fds, ListenFds, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::apps::HttpServerApp;
+use pingora_core::server::{ListenFds, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
 use pingora_core::services::Service as PingoraService;
-use pingora_core::services::listening::Service;
 use pingora_proxy::HttpProxy;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::app::listen::Bound;
+use crate::edge::door::Door;
 use crate::gateway::live::Live;
 
 /// What a signal asks for.
@@ -92,11 +91,11 @@ impl ShutdownSignalWatch for Told {
     }
 }
 
-/// The service that answers the API, on listeners that are bound already. Given only their addresses Pingora
-/// would bind them itself, and not stop if it cannot.
+/// The service that answers the API, on listeners that are bound already.
 pub(crate) struct Listening {
-    pub(crate) service: Service<HttpProxy<Live>>,
-    pub(crate) bound: Bound,
+    /// What answers; taken by the start.
+    pub(crate) app: Option<HttpProxy<Live>>,
+    pub(crate) doors: Vec<Door>,
     /// Turns true when the listeners are closed and no request will come any more.
     pub(crate) closed: watch::Sender<bool>,
 }
@@ -105,27 +104,26 @@ pub(crate) struct Listening {
 impl PingoraService for Listening {
     async fn start_service(
         &mut self,
-        fds: Option<ListenFds>,
+        _fds: Option<ListenFds>,
         shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
+        _listeners_per_fd: usize,
     ) {
-        let fds = fds.unwrap_or_else(|| Arc::new(Mutex::new(Fds::new())));
-        for (address, fd) in std::mem::take(&mut self.bound).into_fds() {
-            fds.lock().add(address, fd);
+        if let Some(app) = self.app.take() {
+            serve(app, std::mem::take(&mut self.doors), shutdown).await;
         }
-        self.service.start_service(Some(fds), shutdown, listeners_per_fd).await;
         self.closed.send_replace(true);
     }
 
     fn name(&self) -> &str {
-        self.service.name()
+        "tinyscale"
     }
+}
 
-    fn threads(&self) -> Option<usize> {
-        self.service.threads()
-    }
-
-    fn listen_addresses(&self) -> Option<Vec<String>> {
-        self.service.listen_addresses()
-    }
+/// Answers at all doors until `shutdown`, and then at none.
+pub(crate) async fn serve(app: HttpProxy<Live>, doors: Vec<Door>, shutdown: ShutdownWatch) {
+    let app = Arc::new(app);
+    let open = doors.into_iter().map(|door| door.run(app.clone(), shutdown.clone()));
+    futures::future::join_all(open.map(tokio::spawn)).await;
+    // Connections that wait for their next request need wait no longer.
+    app.http_cleanup().await;
 }

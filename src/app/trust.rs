@@ -45,6 +45,17 @@ impl Trust {
         })
     }
 
+    /// The authorities, read now if they were not before.
+    pub(crate) fn authorities(&self) -> anyhow::Result<RootCertStore> {
+        match self.machine() {
+            Ok(system) => Ok(system.clone()),
+            Err(why) => bail!(
+                "the certificates of authorities on this machine cannot be used: {why}; install the package \
+                 ca-certificates, or name a file in SSL_CERT_FILE"
+            ),
+        }
+    }
+
     /// The authorities, none if they were not needed so far.
     pub(crate) fn system(&self) -> &RootCertStore {
         match self.machine.get() {

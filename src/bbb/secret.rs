@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
 /// A BBB shared secret ("securitySalt"): plain bytes that are appended to what is hashed.
 ///
 /// Never empty: an empty salt switches BBB's check off (`bbb-api.md` 1.3), so it is refused where a
@@ -25,6 +27,11 @@ impl Secret {
     /// The bytes to hash. Called only where a checksum or a token is computed.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// Whether somebody showed this secret, in a time that tells nothing but its length.
+    pub fn is_shown(&self, shown: &str) -> bool {
+        self.bytes().ct_eq(shown.as_bytes()).into()
     }
 
     /// Whether both are the same secret; for configuration checks, never for anything a client sends.

@@ -1,5 +1,6 @@
 //! `tinyscale replay`: reads a trace, runs it, writes what came of it. Prints nothing itself.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -44,9 +45,11 @@ fn policy(name: &str) -> Result<Policy, String> {
 pub(crate) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<String> {
     let fleet = fleet(&args.servers, config)?;
     let shown = args.trace.display();
-    let text = std::fs::read_to_string(&args.trace)
-        .with_context(|| format!("the trace {shown} cannot be read"))?;
-    let trace = Trace::parse(&text, &args.trace)?;
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("the folder {} cannot be made", args.out.display()))?;
+    let unreadable = || format!("the trace {shown} cannot be read");
+    let file = std::fs::File::open(&args.trace).with_context(unreadable)?;
+    let trace = Trace::read(&mut BufReader::new(file), &args.trace).with_context(unreadable)??;
     let names: Vec<String> = fleet.servers.iter().map(|spec| spec.name.to_string()).collect();
     let policy = args.policy.unwrap_or(fleet.balance.policy);
     let setup = Setup {
@@ -59,9 +62,8 @@ pub(crate) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<String> 
     let mut ours = Ours::new(fleet.servers, &balance, &fleet.probe);
     let outcome = crate::replay::run(&trace, &setup, &mut ours);
 
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("the folder {} cannot be made", args.out.display()))?;
-    let title = format!("people per server, {}", policy.name());
+    let hottest = names.get(outcome.peak.server).map_or("", String::as_str);
+    let title = format!("people per server, {}; red: {hottest}, the fullest one", policy.name());
     let summary = report::summary(&trace, &names, policy.name(), &outcome);
     for (name, text) in [
         ("decisions.csv", report::decisions_csv(&trace, &names, &outcome)),

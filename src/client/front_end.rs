@@ -44,6 +44,8 @@ pub struct Message<'m> {
     pub authorization: &'m str,
     /// The body of a POST; `None` is a GET.
     pub body: Option<Bytes>,
+    /// How many redirects of a POST are followed; those of a GET always are.
+    pub post_redirects: usize,
 }
 
 impl FrontEnds {
@@ -84,21 +86,48 @@ impl FrontEnds {
     /// The status of the answer, or why there was none, in words without the URL.
     pub async fn send(&self, message: Message<'_>) -> Result<u16, String> {
         let url: reqwest::Url = message.url.parse().map_err(|_| "not a URL".to_owned())?;
-        may_call(&url, **self.networks.load())?;
-        let mut request = match message.body {
-            Some(body) => self.post.post(url).body(body),
-            None => self.get.get(url),
-        };
-        let headers: [(HeaderName, &str); 3] = [
-            (header::USER_AGENT, message.user_agent),
-            (header::CONTENT_TYPE, message.content_type),
-            (header::AUTHORIZATION, message.authorization),
-        ];
-        for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
-            request = request.header(name, value);
+        let following = self.follow(url, message);
+        tokio::time::timeout(DEADLINE, following)
+            .await
+            .unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+
+    /// Sends it to `url` and wherever that leads. A POST stays a POST with its body: what it says would be lost
+    /// in a GET, and receivers that moved to https redirect with 301.
+    async fn follow(&self, mut url: reqwest::Url, mut message: Message<'_>) -> Result<u16, String> {
+        for left in (0..=message.post_redirects).rev() {
+            may_call(&url, **self.networks.load())?;
+            let mut request = match &message.body {
+                Some(body) => self.post.post(url.clone()).body(body.clone()),
+                None => self.get.get(url.clone()),
+            };
+            let headers: [(HeaderName, &str); 3] = [
+                (header::USER_AGENT, message.user_agent),
+                (header::CONTENT_TYPE, message.content_type),
+                (header::AUTHORIZATION, message.authorization),
+            ];
+            for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
+                request = request.header(name, value);
+            }
+            let answer = request.send().await.map_err(|error| why(&error))?;
+            let status = answer.status().as_u16();
+            let moved = left > 0 && matches!(status, 301 | 302 | 307 | 308);
+            let location = answer.headers().get(header::LOCATION);
+            let Some(to) = location.filter(|_| moved).and_then(|to| to.to_str().ok()) else {
+                return Ok(status);
+            };
+            let to = url.join(to).map_err(|_| "redirected to what is no URL".to_owned())?;
+            if url.scheme() == "https" && to.scheme() != "https" {
+                return Err("redirected to where everybody could read along".to_owned());
+            }
+            // The token is for the one who was asked for.
+            if to.origin() != url.origin() && to.host() != url.host() {
+                message.authorization = "";
+            }
+            url = to;
         }
-        let answer = request.send().await.map_err(|error| why(&error))?;
-        Ok(answer.status().as_u16())
+        // The last round returns.
+        Err("redirected too often".to_owned())
     }
 }
 

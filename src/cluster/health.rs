@@ -3,6 +3,7 @@
 //! observation changes eligibility, never what is known (design rule 1).
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::cluster::moment::Moment;
 
@@ -45,7 +46,16 @@ pub struct Pulse {
     failures: u32,
     successes: u32,
     ever_seen: bool,
+    /// How often it went down again soon after it was back.
+    relapses: u32,
+    /// An operator says that it will not come back.
+    given_up: bool,
 }
+
+/// A server that goes down again within this time was not well.
+const STEADY_AFTER: Duration = Duration::from_secs(600);
+/// Each relapse doubles the good probes that it takes to be trusted again, up to 16 times as many.
+const RELAPSES_MAX: u32 = 4;
 
 /// A change worth telling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +76,8 @@ impl Pulse {
             failures: 0,
             successes: 0,
             ever_seen: false,
+            relapses: 0,
+            given_up: false,
         }
     }
 
@@ -89,12 +101,24 @@ impl Pulse {
         self.ever_seen
     }
 
+    /// An operator says that it will not come back; false if it is not `Down`.
+    pub fn give_up(&mut self) -> bool {
+        self.given_up = self.health == Health::Down;
+        self.given_up
+    }
+
+    /// Whether an operator said so, and it has not answered since.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up
+    }
+
     /// A probe was answered as BBB answers.
     pub fn good(&mut self, rule: Hysteresis, now: Moment) -> Option<Change> {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         let first = !std::mem::replace(&mut self.ever_seen, true);
-        let back = self.health != Health::Down || first || self.successes >= rule.up_after;
+        let enough = rule.up_after.saturating_mul(1 << self.relapses);
+        let back = self.health != Health::Down || first || self.successes >= enough;
         self.become_(if back { Health::Up } else { Health::Down }, now)
     }
 
@@ -118,8 +142,13 @@ impl Pulse {
         let from = std::mem::replace(&mut self.health, to);
         (from != to).then(|| {
             self.since = now;
+            self.given_up = false;
             if from == Health::Down {
                 self.back = now;
+            }
+            if to == Health::Down {
+                let soon = now.since(self.back) < STEADY_AFTER;
+                self.relapses = if soon { (self.relapses + 1).min(RELAPSES_MAX) } else { 0 };
             }
             Change { from, to }
         })
@@ -190,5 +219,40 @@ mod tests {
         let _ = pulse.good(RULE, Moment(50));
         let _ = pulse.good(RULE, Moment(60));
         assert_eq!(pulse.back(), Moment(60));
+    }
+
+    #[test]
+    fn who_goes_down_again_and_again_is_trusted_later_and_later() {
+        let mut pulse = Pulse::unknown(Moment(0));
+        pulse.good(RULE, Moment(1));
+        let mut now = 2;
+        // Goes down, and counts how many good answers it takes to come back.
+        let mut fall = |pulse: &mut Pulse, after_s: u64| {
+            now += after_s * 1000;
+            for _ in 0..RULE.down_after {
+                pulse.bad(RULE, Moment(now));
+            }
+            (1..100).find(|_| pulse.good(RULE, Moment(now)).is_some()).unwrap()
+        };
+        let up_after = RULE.up_after as usize;
+        assert_eq!(fall(&mut pulse, 700), up_after, "it was well for long enough");
+        let counts: Vec<usize> = (0..6).map(|_| fall(&mut pulse, 30)).collect();
+        assert_eq!(counts, [2, 4, 8, 16, 16, 16].map(|times| times * up_after));
+        assert_eq!(fall(&mut pulse, 700), up_after, "that is forgotten after ten good minutes");
+    }
+
+    #[test]
+    fn only_who_is_down_can_be_given_up_until_it_answers() {
+        let mut pulse = Pulse::unknown(Moment(0));
+        pulse.good(RULE, Moment(1));
+        assert!(!pulse.give_up() && !pulse.is_given_up());
+        for _ in 0..RULE.down_after {
+            pulse.bad(RULE, Moment(2));
+        }
+        assert!(pulse.give_up() && pulse.is_given_up());
+        pulse.bad(RULE, Moment(3));
+        assert!(pulse.is_given_up());
+        (0..100).find(|_| pulse.good(RULE, Moment(4)).is_some()).unwrap();
+        assert!(!pulse.is_given_up());
     }
 }

@@ -1,9 +1,10 @@
 //! From what was written to what is used: fills in the environment and the defaults, fetches secrets and
 //! server lists, and refuses what contradicts itself. Tells all problems, not the first.
 
+mod admin;
 mod edge;
+mod listen;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
@@ -13,14 +14,15 @@ use crate::bbb::secret::Secret;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::{ServerName, ServerSpec};
 use crate::config::file::balance::BalanceFile;
+use crate::config::file::drain::DrainFile;
 use crate::config::file::{
     File, LimitsFile, ProbeFile, ServerFile, ServersFile, TimeoutsFile, TlsFile,
 };
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 use crate::config::settings::{
-    BalanceSettings, CallbackSettings, HookSettings, Limits, Listen, ProbeSettings, ServerSettings,
-    Settings, Timeouts, TlsCheck,
+    BalanceSettings, CallbackSettings, DrainSettings, HookSettings, Limits, ProbeSettings,
+    ServerSettings, Settings, Timeouts, TlsCheck,
 };
 use crate::config::{Source, environment, servers_json};
 
@@ -34,8 +36,8 @@ pub(crate) fn check(
     problems: &mut Problems,
 ) -> Option<Settings> {
     let mut check = Check { source, problems };
-    let listen = check.listen(file.listen, env.listen);
     let trusted_proxies = check.trusted_proxies(&mut file.edge, &mut env.edge);
+    let security_headers = check.security_headers(&mut file.edge, &mut env.edge);
     let secrets = check.secrets(file.secrets, env.secrets);
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
@@ -49,9 +51,13 @@ pub(crate) fn check(
     };
     let threads = check.either(file.threads, env.threads).map(|threads| threads as usize);
     let state_dir = check.either(file.state_dir, env.state_dir);
+    let known = servers.as_deref().unwrap_or_default();
+    let admin = file.admin.map(|admin| check.admin(admin, &secrets, known));
+    let listen = check.listen(file.listen, env.listen, state_dir.is_some());
     Some(Settings {
         listen,
         trusted_proxies,
+        security_headers,
         public_url: check.either(file.public_url, env.public_url),
         state_dir: state_dir.map(|path| source.path(&path)),
         secrets,
@@ -61,14 +67,24 @@ pub(crate) fn check(
         timeouts,
         freshness: (source.env)("TINYSCALE_FRESHNESS").and_then(|t| t.parse().ok()).map_or_else(Default::default, |ms| crate::config::settings::Freshness::all(Duration::from_millis(ms))),
         limits,
-        heal_create_time: heal.unwrap_or(false),
+        heal_create_time: heal.unwrap_or(true),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },
         hooks,
+        drain: drain_settings(file.drain),
+        admin,
         threads: threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get)),
         grace_period: check.either(file.grace_period, env.grace_period).unwrap_or(GRACE_PERIOD),
         strict: file.strict.map(|strict| strict.value).unwrap_or(false),
     })
+}
+
+fn drain_settings(file: DrainFile) -> DrainSettings {
+    let usual = DrainSettings::default();
+    DrainSettings {
+        message: file.message.map_or(usual.message, |message| message.value),
+        again_before: file.again_before.map_or(usual.again_before, |again| again.value),
+    }
 }
 
 /// Checks the parts of a configuration.
@@ -95,43 +111,6 @@ impl Check<'_> {
     fn contradiction(&mut self, file: &Place, env: &Place) {
         let what = format!("contradicts {file}");
         self.problems.add(env, what, "it in only one of the two places");
-    }
-
-    fn listen(
-        &mut self,
-        file: Option<Located<Vec<Located<SocketAddr>>>>,
-        env: Option<Located<Vec<Located<SocketAddr>>>>,
-    ) -> Vec<Listen> {
-        for list in [&file, &env].into_iter().flatten() {
-            for (i, address) in list.value.iter().enumerate() {
-                let first = list.value[..i].iter().find(|first| first.value == address.value);
-                self.duplicate("address", first.map(|first| &first.place), &address.place);
-            }
-        }
-        let listen = |address: Located<SocketAddr>| Listen {
-            address: address.value,
-            without_ipv6: None,
-            place: address.place.to_string(),
-        };
-        if let (Some(file), Some(env)) = (&file, &env) {
-            let addresses = |list: &Located<Vec<Located<SocketAddr>>>| -> Vec<SocketAddr> {
-                list.value.iter().map(|address| address.value).collect()
-            };
-            if addresses(file) != addresses(env) {
-                self.contradiction(&file.place, &env.place);
-            }
-        }
-        match file.or(env) {
-            Some(list) => list.value.into_iter().map(listen).collect(),
-            None => {
-                let port = environment::port(self.source, self.problems);
-                let place = port.as_ref().map(|(_, place)| place.to_string()).unwrap_or_default();
-                let port = port.map_or(environment::PORT_DEFAULT, |(port, _)| port);
-                let address = (Ipv6Addr::UNSPECIFIED, port).into();
-                let without_ipv6 = Some((Ipv4Addr::UNSPECIFIED, port).into());
-                vec![Listen { address, without_ipv6, place }]
-            }
-        }
     }
 
     fn duplicate(&mut self, what: &str, first: Option<&Place>, second: &Place) {

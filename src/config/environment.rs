@@ -54,6 +54,18 @@ pub const VARIABLES: &[Variable] = &[
         "X-Forwarded-For",
         "header in which they say it",
     ),
+    variable(
+        "TINYSCALE_SECURITY_HEADERS",
+        "security_headers",
+        "true",
+        "header lines that make browsers careful",
+    ),
+    variable(
+        "TINYSCALE_HSTS_DAYS",
+        "hsts_days",
+        "30",
+        "how long browsers use nothing but https after they did once",
+    ),
     variable("TINYSCALE_PUBLIC_URL", "public_url", "", "URL that front ends use for tinyscale"),
     variable("TINYSCALE_STATE_DIR", "state_dir", "", "folder for what outlives a restart"),
     variable(
@@ -156,7 +168,7 @@ pub const VARIABLES: &[Variable] = &[
     variable(
         "TINYSCALE_JOIN_HEAL_CREATE_TIME",
         "join.heal_create_time",
-        "false",
+        "true",
         "let joins with the createTime of a lost meeting into its successor",
     ),
     variable(

@@ -2,12 +2,14 @@
 //! still knowing its place. Knows each key, and refuses all others; what values mean together, and files
 //! that they name, are left to `config::check`.
 
+pub(crate) mod admin;
 pub(crate) mod balance;
 pub(crate) mod callbacks;
+pub(crate) mod drain;
 pub(crate) mod edge;
 mod limits;
+pub(crate) mod listen;
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,9 +20,12 @@ use crate::cluster::placement::tags::Tag;
 use crate::cluster::server::ServerName;
 use crate::config::document::{Fields, Node, Value};
 use crate::config::duration;
+use crate::config::file::admin::AdminFile;
 use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
+use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
+use crate::config::file::listen::ListenFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
 
@@ -29,7 +34,7 @@ pub(crate) use limits::{JoinFile, LimitsFile};
 /// Everything that can be written; `None` is left out. The environment is read into one, too.
 #[derive(Debug, Default)]
 pub(crate) struct File {
-    pub(crate) listen: Option<Located<Vec<Located<SocketAddr>>>>,
+    pub(crate) listen: Option<Located<Vec<ListenFile>>>,
     pub(crate) edge: EdgeFile,
     pub(crate) public_url: Option<Located<String>>,
     pub(crate) state_dir: Option<Located<PathBuf>>,
@@ -42,6 +47,8 @@ pub(crate) struct File {
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
     pub(crate) hooks: HooksFile,
+    pub(crate) drain: DrainFile,
+    pub(crate) admin: Option<Located<AdminFile>>,
     pub(crate) threads: Option<Located<u32>>,
     pub(crate) grace_period: Option<Located<Duration>>,
     pub(crate) strict: Option<Located<bool>>,
@@ -94,10 +101,12 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 17] = [
+const TOP: [&str; 21] = [
     "listen",
     "trusted_proxies",
     "client_header",
+    "security_headers",
+    "hsts_days",
     "public_url",
     "state_dir",
     "secrets",
@@ -109,6 +118,8 @@ const TOP: [&str; 17] = [
     "join",
     "callbacks",
     "hooks",
+    "drain",
+    "admin",
     "threads",
     "grace_period",
     "strict",
@@ -135,7 +146,12 @@ impl File {
             limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),
+            drain: top.get("drain").map(|node| read.drain(node)).unwrap_or_default(),
             hooks: top.get("hooks").map(|node| read.hooks(node)).unwrap_or_default(),
+            admin: top.get("admin").and_then(|node| {
+                let value = read.admin(node)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
             threads: read.whole(&top, "threads", THREADS_MAX),
             grace_period: top
                 .get("grace_period")
@@ -155,34 +171,6 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn listen(&mut self, node: &Node) -> Option<Located<Vec<Located<SocketAddr>>>> {
-        let example = r#"listen: [{ address: "[::]:3005" }]"#;
-        // A list with mistakes in it is still not left out.
-        let list = node.list("listen", example, self.problems).unwrap_or_default();
-        let value = list.iter().filter_map(|entry| self.listener(entry)).collect();
-        Some(Located { value, place: node.place.clone() })
-    }
-
-    fn listener(&mut self, node: &Node) -> Option<Located<SocketAddr>> {
-        let example = r#"address: "[::]:3005""#;
-        let fields = node.fields("an entry of `listen`", &["address"], self.problems)?;
-        let node = fields.need("address", "this entry of `listen`", example, self.problems)?;
-        let port;
-        let text = if let Value::Number(number) = node.value {
-            // Not an address, but enough to say how to write one.
-            port = number.to_string();
-            &port
-        } else {
-            node.text("address", self.problems)?
-        };
-        let Ok(value) = text.trim().parse() else {
-            let what = "`address` is not an IP address with a port";
-            self.problems.add(&node.place, what, address_like(text));
-            return None;
-        };
-        Some(Located { value, place: node.place.clone() })
-    }
-
     fn public_url(&mut self, node: &Node) -> Option<Located<String>> {
         let text = node.text("public_url", self.problems)?;
         match ApiUrl::parse(text) {
@@ -432,18 +420,4 @@ impl Reader<'_> {
 
 fn origin(url: &ApiUrl) -> String {
     format!("{}://{}", if url.https { "https" } else { "http" }, url.authority())
-}
-
-/// What someone who wrote `text` for an address may have meant.
-fn address_like(text: &str) -> String {
-    let text = text.trim();
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(port) = text.trim_start_matches([':', '*']).parse::<u16>() {
-        format!("\"[::]:{port}\"")
-    } else if let Ok(ip) = bare.parse::<IpAddr>() {
-        format!("\"{}\"", SocketAddr::new(ip, 3005))
-    } else {
-        "\"[::]:3005\" for all addresses of this machine, \"127.0.0.1:3005\" for this machine only"
-            .to_owned()
-    }
 }

@@ -1,9 +1,9 @@
 //! The configuration as it is used: parsed, checked and complete. Everything here is valid by construction
 //! of its fields or by the checks in `config`; no other module reads files or the environment.
 
+pub mod admin;
 pub mod edge;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +16,10 @@ use crate::cluster::health::Hysteresis;
 use crate::cluster::placement::Policy;
 use crate::cluster::placement::cost::Weights;
 use crate::cluster::server::ServerSpec;
-pub use crate::config::settings::edge::{ProxyHeader, TrustedProxies};
+use crate::config::settings::admin::AdminSettings;
+pub use crate::config::settings::edge::{
+    Address, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
+};
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -26,6 +29,8 @@ pub struct Settings {
     pub listen: Vec<Listen>,
     /// Whose word about clients is taken.
     pub trusted_proxies: TrustedProxies,
+    /// What browsers are told with every answer.
+    pub security_headers: SecurityHeaders,
     /// What front ends call tinyscale, e.g. `https://bbb.example.org`, without a trailing slash.
     pub public_url: Option<String>,
     /// Where state that outlives a restart may be written.
@@ -50,23 +55,16 @@ pub struct Settings {
     pub callbacks: CallbackSettings,
     /// How events are signed for front ends.
     pub hooks: HookSettings,
+    /// What people are told when their server is to be switched off.
+    pub drain: DrainSettings,
+    /// The listener for operators, if there is one.
+    pub admin: Option<AdminSettings>,
     /// Threads that carry requests.
     pub threads: usize,
     /// How long open requests may finish after a stop was asked for.
     pub grace_period: Duration,
     /// Whether an unreachable server at start is an error, as in the first tinyscale.
     pub strict: bool,
-}
-
-/// An address to accept HTTP on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen {
-    /// The address; port 0 is any free one.
-    pub address: SocketAddr,
-    /// What to use instead on a machine without IPv6; `None` for an address that the operator chose.
-    pub without_ipv6: Option<SocketAddr>,
-    /// Where it was written, for messages: `tinyscale.yaml:2:14`. Empty if nowhere.
-    pub place: String,
 }
 
 /// One server and how its certificate is checked.
@@ -163,6 +161,24 @@ impl Default for ProbeSettings {
 pub struct CallbackSettings {
     /// The networks that front ends may name an address of.
     pub networks: Networks,
+}
+
+/// What people are told when their server is to be switched off; servers before 3.0 cannot tell them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DrainSettings {
+    /// The announcement, at most 500 characters; `{minutes}` are those that are left. Empty: none.
+    pub message: String,
+    /// How long before the end it is made again.
+    pub again_before: Vec<Duration>,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        let message = "Maintenance: this server will be switched off in {minutes} minutes. Please close the meeting \
+                       before, and open it again: it then goes on with another server.";
+        let again_before = [30, 5].map(|minutes| Duration::from_secs(minutes * 60)).to_vec();
+        Self { message: message.to_owned(), again_before }
+    }
 }
 
 /// How events are signed for front ends.

@@ -28,6 +28,10 @@ pub(crate) enum Outcome {
     Page(Page),
     /// This status, and nothing else: for servers, which read no more.
     Empty(StatusCode),
+    /// This text, with this status: where nobody expects BBB.
+    Text(StatusCode, Bytes),
+    /// What was asked for is at this URL.
+    Moved(StatusCode, String),
     /// A server's answer, held whole.
     Relayed(Arc<Relayed>),
     /// A server's answer, as it comes.
@@ -75,6 +79,26 @@ pub(crate) async fn redirect(session: &mut Session, location: &str) -> Result<()
     answer.insert_header(header::LOCATION, location)?;
     private(&mut answer)?;
     write(session, answer, Bytes::new()).await
+}
+
+/// Sends the client to `location` for the same thing. Nobody keeps the answer: where that leads may change,
+/// and what was asked for may open a meeting.
+pub(crate) async fn moved(session: &mut Session, status: StatusCode, location: &str) -> Result<()> {
+    let mut answer = ResponseHeader::build(status, Some(6))?;
+    answer.insert_header(header::LOCATION, location)?;
+    private(&mut answer)?;
+    write(session, answer, Bytes::new()).await
+}
+
+/// Sends plain text.
+pub(crate) async fn text(session: &mut Session, status: StatusCode, text: Bytes) -> Result<()> {
+    let mut answer = ResponseHeader::build(status, Some(6))?;
+    answer.insert_header(header::CONTENT_TYPE, "text/plain;charset=UTF-8")?;
+    answer.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.insert_header(header::RETRY_AFTER, RETRY_AFTER_S)?;
+    }
+    write(session, answer, text).await
 }
 
 /// Shows `page`, with HTTP status 200 as every answer on an API path (design rule 7): it is for the one who

@@ -19,6 +19,18 @@ const ENDING_PATIENCE: Duration = Duration::from_secs(6);
 /// How often its server is asked meanwhile.
 const ENDING_INTERVAL: Duration = Duration::from_millis(150);
 
+/// Whether a meeting has left its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// It has.
+    Yes,
+    /// It is alive, for all that can be known.
+    No,
+    /// It was ended, and its server does not say what has become of it. A create sent there now would be
+    /// answered, whenever the server wakes, with the meeting that is dying.
+    Unknown,
+}
+
 impl Gateway {
     /// A create on its way, or what to tell the client.
     pub(super) async fn create(
@@ -40,8 +52,10 @@ impl Gateway {
             }
             // Nothing is sent before the answer, so the meeting may be found absent.
             drop(repeat);
-            if !self.has_left(tenant, &id, server).await {
-                break self.state.claim(tenant, &id, &wish, self.timeouts.create).await;
+            match self.has_left(tenant, &id, server).await {
+                Left::Yes => {}
+                Left::No => break self.state.claim(tenant, &id, &wish, self.timeouts.create).await,
+                Left::Unknown => return Err(Fault::create_failed()),
             }
         };
         let (server, create) = match turn {
@@ -67,24 +81,27 @@ impl Gateway {
 
     /// Asks the server until it says, as often as it takes to believe it, that the meeting is not there. A
     /// meeting that was ended is waited for: a create in the meantime would be answered with the dying one
-    /// (`bbb-api.md` 2.5). False: it is alive, or nobody knows.
-    async fn has_left(&self, tenant: TenantId, id: &MeetingId, server: ServerId) -> bool {
+    /// (`bbb-api.md` 2.5).
+    async fn has_left(&self, tenant: TenantId, id: &MeetingId, server: ServerId) -> Left {
         let begun = self.state.now();
         loop {
             let asked = self.state.now();
             let verdict = self.inquire(server, Some(id)).await;
             if verdict == Verdict::NotMade && self.state.not_found(tenant, id, server, asked) {
-                return true;
+                return Left::Yes;
             }
             let (stage, at) = {
                 let cluster = self.state.cluster();
-                let Some(meeting) = cluster.find(tenant, id) else { return true };
+                let Some(meeting) = cluster.find(tenant, id) else { return Left::Yes };
                 (meeting.stage, meeting.server)
             };
             let waiting = stage == Stage::Ending || verdict == Verdict::NotMade;
             let patient = self.state.now().since(begun) < ENDING_PATIENCE;
+            if at == server && stage == Stage::Ending && verdict == Verdict::Unknown {
+                return Left::Unknown;
+            }
             if at != server || !waiting || verdict == Verdict::Unknown || !patient {
-                return false;
+                return Left::No;
             }
             tokio::time::sleep(ENDING_INTERVAL).await;
         }

@@ -14,6 +14,7 @@ use crate::edge::client::Client;
 use crate::gateway::body::Taken;
 use crate::gateway::gzip::{Packer, Unpacker};
 use crate::gateway::held::Held;
+use crate::gateway::peers::Use;
 use crate::gateway::request::Head;
 use crate::route::outgoing::{self, Outgoing};
 use crate::state::claims::{ClaimGuard, RepeatGuard};
@@ -149,6 +150,17 @@ impl Errand {
 
     pub(crate) fn is_create(&self) -> bool {
         !matches!(self.create, Create::No)
+    }
+
+    /// What kind of connection it needs.
+    pub(crate) fn purpose(&self) -> Use {
+        if self.is_create() {
+            Use::Create
+        } else if self.call.name().only_asks() {
+            Use::Call
+        } else {
+            Use::Once
+        }
     }
 
     /// What the client is told if no usable answer comes.

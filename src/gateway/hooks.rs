@@ -41,6 +41,13 @@ impl Gateway {
                 _ => destroy_hook(callbacks, tenant, &call),
             },
         };
+        // Who is told that a hook is there, or is not any more, can rely on it over a restart.
+        if answer.is_ok()
+            && which != "list"
+            && let Some(store) = self.state.store()
+        {
+            callbacks.hooks.keep(store, &callbacks.outbox.keyring()).await;
+        }
         Some(answer.unwrap_or_else(|fault| Reply::fault(&fault, Format::Xml)))
     }
 

@@ -29,6 +29,8 @@ pub(crate) enum Use {
     /// A create: over a connection of its own, so that a pooled one dying is never mistaken for a create
     /// that may have been carried out.
     Create,
+    /// Any other call that changes something: likewise, and never sent again.
+    Once,
 }
 
 /// The peers of all servers.
@@ -124,9 +126,11 @@ impl Peers {
         let known = self.servers.get(&server)?;
         let turn = known.turn.load(Ordering::Relaxed);
         let mut peer = Box::new(HttpPeer::clone(&*self.pooled(server, turn, known)?));
-        if purpose == Use::Create {
+        if purpose != Use::Call {
             peer.group_key |= 1;
             peer.options.idle_timeout = Some(Duration::ZERO);
+        }
+        if purpose == Use::Create {
             peer.options.read_timeout = Some(self.timeouts.create);
         }
         Some(peer)

@@ -40,69 +40,8 @@ impl Gateway {
             lives.learn(&self.state.cluster(), errand.tenant, id, before);
         }
     }
-}
 
-#[async_trait]
-impl ProxyHttp for Gateway {
-    type CTX = Exchange;
-
-    fn new_ctx(&self) -> Exchange {
-        Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
-    }
-
-    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
-
-    async fn early_request_filter(
-        &self,
-        session: &mut Session,
-        exchange: &mut Exchange,
-    ) -> Result<()> {
-        session.set_keepalive(Some(KEEPALIVE_S));
-        exchange.client = Some(edge::client::client(session, &self.trusted_proxies));
-        // What follows a request is the next one, answered in its turn; without this Pingora gives up the
-        // first one, which may be a create.
-        session.as_mut().set_pipelining_enabled(true);
-        let fault = request::refuse(session);
-        // Nothing is ever upgraded, and whether to keep the connection is decided. Pingora gives a request up
-        // without an answer if its Connection line names what it must not.
-        for name in [header::CONNECTION, header::UPGRADE] {
-            session.req_header_mut().remove_header(&name);
-        }
-        let Some(fault) = fault else { return Ok(()) };
-        session.set_keepalive(None);
-        exchange.fault = Some(fault);
-        Error::e_explain(ErrorType::HTTPStatus(400), "refused by its header")
-    }
-
-    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        let outcome = match panics::caught(self.handle(session, exchange)).await {
-            Ok(outcome) => outcome?,
-            Err(panics::Caught) => {
-                log::error!("a request ended in a panic; call={}", exchange.label);
-                session.set_keepalive(None);
-                exchange.errand = None;
-                Outcome::Reply(Reply::fault(&Fault::internal(), exchange.format))
-            }
-        };
-        match outcome {
-            Outcome::Forward => return Ok(false),
-            Outcome::Reply(reply) => answer::send(session, &reply).await?,
-            Outcome::Relayed(relayed) => answer::relay(session, &relayed).await?,
-            Outcome::Redirect(location) => answer::redirect(session, &location).await?,
-            Outcome::Empty(status) => answer::empty(session, status).await?,
-            Outcome::Page(page) => answer::show(session, page).await?,
-        }
-        if let Some(head) = exchange.unread.take() {
-            body::drain(session, &head).await;
-        }
-        Ok(true)
-    }
-
-    async fn upstream_peer(
-        &self,
-        _session: &mut Session,
-        exchange: &mut Exchange,
-    ) -> Result<Box<HttpPeer>> {
+    async fn peer_of(&self, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
         let Some(errand) = &mut exchange.errand else {
             return Err(Error::new_in(ErrorType::InternalError));
         };
@@ -114,9 +53,9 @@ impl ProxyHttp for Gateway {
         Ok(peer)
     }
 
-    async fn upstream_request_filter(
+    fn write_request(
         &self,
-        session: &mut Session,
+        session: &Session,
         request: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
@@ -133,55 +72,9 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn request_body_filter(
+    /// Takes the next chunk of an answer and leaves in its place what the client gets now.
+    fn take_chunk(
         &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        exchange: &mut Exchange,
-    ) -> Result<()> {
-        exchange.body_bytes += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
-        if exchange.body_bytes > exchange.body_bytes_max {
-            exchange.fault = Some(Fault::body_too_large(exchange.body_bytes_max));
-            return Error::e_explain(ErrorType::HTTPStatus(413), "request body over its limit");
-        }
-        match exchange.errand.as_ref().map(|errand| &errand.outgoing.body) {
-            Some(OutgoingBody::Received) | None => {}
-            Some(OutgoingBody::None) => *body = None,
-            Some(OutgoingBody::Form(form)) => {
-                *body = end.then(|| Bytes::copy_from_slice(form.as_bytes()));
-            }
-        }
-        Ok(())
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        answer: &mut ResponseHeader,
-        exchange: &mut Exchange,
-    ) -> Result<()> {
-        if answer.status.is_informational() {
-            return Ok(());
-        }
-        upstream::take_header(session, answer, exchange)
-    }
-
-    async fn response_filter(
-        &self,
-        session: &mut Session,
-        answer: &mut ResponseHeader,
-        _exchange: &mut Exchange,
-    ) -> Result<()> {
-        if session.req_header().version == http::Version::HTTP_10 {
-            answer.remove_header(&header::TRANSFER_ENCODING);
-        }
-        Ok(())
-    }
-
-    fn upstream_response_body_filter(
-        &self,
-        _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         exchange: &mut Exchange,
@@ -206,6 +99,195 @@ impl ProxyHttp for Gateway {
         Ok(None)
     }
 
+    /// Tells the client that no usable answer came; whether it could be told.
+    async fn tell_failure(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        exchange: &mut Exchange,
+    ) -> bool {
+        Self::report(exchange, error);
+        // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
+        let incomplete =
+            (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
+        let fault = exchange.fault.take().or(incomplete);
+        let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
+        // The outcome of a create is settled, or left in doubt, before anybody is answered.
+        exchange.errand = None;
+        let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
+        match session.response_written() {
+            None => {
+                let sent = answer::send(session, &reply).await.is_ok();
+                if let Some(head) = exchange.unread.take() {
+                    body::drain(session, &head).await;
+                }
+                sent
+            }
+            // The header went out for an answer that then never became complete. It fits this one too.
+            Some(_) if exchange.held.is_unsent() => {
+                let body = exchange.pack(reply.body, true);
+                session.write_response_body(Some(body), true).await.is_ok()
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// Counts the next chunk of a request's body, and puts what the server is to have in its place.
+fn take_body(body: &mut Option<Bytes>, end: bool, exchange: &mut Exchange) -> Result<()> {
+    exchange.body_bytes += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+    if exchange.body_bytes > exchange.body_bytes_max {
+        exchange.fault = Some(Fault::body_too_large(exchange.body_bytes_max));
+        return Error::e_explain(ErrorType::HTTPStatus(413), "request body over its limit");
+    }
+    match exchange.errand.as_ref().map(|errand| &errand.outgoing.body) {
+        Some(OutgoingBody::Received) | None => {}
+        Some(OutgoingBody::None) => *body = None,
+        Some(OutgoingBody::Form(form)) => {
+            *body = end.then(|| Bytes::copy_from_slice(form.as_bytes()));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange { _in_flight: Some(self.state.in_flight().begin()), ..Exchange::default() }
+    }
+
+    fn init_downstream_modules(&self, modules: &mut HttpModules) {
+        modules.add_module(Box::new(edge::headers::Careful));
+    }
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        session.set_keepalive(Some(KEEPALIVE_S));
+        let client =
+            panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
+        let client = panics::outcome(client, exchange)?;
+        if let Some(lines) = session.downstream_modules_ctx.get_mut::<edge::headers::Lines>() {
+            lines.decide(&self.security_headers, client.scheme);
+        }
+        exchange.client = Some(client);
+        // What follows a request is the next one, answered in its turn; without this Pingora gives up the
+        // first one, which may be a create.
+        session.as_mut().set_pipelining_enabled(true);
+        let fault = panics::outcome(panics::caught_now(|| Ok(request::refuse(session))), exchange)?;
+        // Nothing is ever upgraded, and whether to keep the connection is decided. Pingora gives a request up
+        // without an answer if its Connection line names what it must not.
+        for name in [header::CONNECTION, header::UPGRADE] {
+            session.req_header_mut().remove_header(&name);
+        }
+        let Some(fault) = fault else { return Ok(()) };
+        session.set_keepalive(None);
+        exchange.fault = Some(fault);
+        Error::e_explain(ErrorType::HTTPStatus(400), "refused by its header")
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        let outcome = match panics::caught(self.handle(session, exchange)).await {
+            Ok(outcome) => outcome?,
+            panicked @ Err(panics::Caught) => {
+                session.set_keepalive(None);
+                exchange.errand = None;
+                panics::outcome(panicked, exchange)?
+            }
+        };
+        match outcome {
+            Outcome::Forward => return Ok(false),
+            Outcome::Reply(reply) => answer::send(session, &reply).await?,
+            Outcome::Relayed(relayed) => answer::relay(session, &relayed).await?,
+            Outcome::Redirect(location) => answer::redirect(session, &location).await?,
+            Outcome::Empty(status) => answer::empty(session, status).await?,
+            Outcome::Page(page) => answer::show(session, page).await?,
+            Outcome::Text(status, text) => answer::text(session, status, text).await?,
+            Outcome::Moved(status, to) => answer::moved(session, status, &to).await?,
+        }
+        if let Some(head) = exchange.unread.take() {
+            body::drain(session, &head).await;
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        exchange: &mut Exchange,
+    ) -> Result<Box<HttpPeer>> {
+        let peer = panics::caught(self.peer_of(exchange)).await;
+        panics::outcome(peer, exchange)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        let written = panics::caught_now(|| self.write_request(session, request, exchange));
+        panics::outcome(written, exchange)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        let taken = panics::caught_now(|| take_body(body, end, exchange));
+        panics::outcome(taken, exchange)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if answer.status.is_informational() {
+            return Ok(());
+        }
+        let taken = panics::caught_now(|| upstream::take_header(session, answer, exchange));
+        panics::outcome(taken, exchange)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        _exchange: &mut Exchange,
+    ) -> Result<()> {
+        if session.req_header().version == http::Version::HTTP_10 {
+            answer.remove_header(&header::TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        let is_unsent = exchange.held.is_unsent();
+        let taken = panics::caught_now(|| self.take_chunk(body, end, exchange));
+        if taken.is_err() {
+            *body = None;
+            if is_unsent {
+                exchange.held = held::Held::default();
+            }
+        }
+        panics::outcome(taken, exchange)
+    }
+
     fn fail_to_connect(
         &self,
         _session: &mut Session,
@@ -213,9 +295,10 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(
-            exchange.errand.as_mut().is_some_and(|errand| self.not_reached(errand, &error)),
-        );
+        let goes_on = panics::caught_now(|| {
+            Ok(exchange.errand.as_mut().is_some_and(|errand| self.not_reached(errand, &error)))
+        });
+        error.set_retry(panics::outcome(goes_on, exchange).unwrap_or(false));
         error
     }
 
@@ -229,13 +312,14 @@ impl ProxyHttp for Gateway {
     ) -> Box<Error> {
         let can_resend =
             session.response_written().is_none() && !session.as_ref().retry_buffer_truncated();
-        let retry = match &mut exchange.errand {
+        let retry = panics::caught_now(|| match &mut exchange.errand {
             // A body over its limit is so every time.
             Some(errand) if can_resend && exchange.fault.is_none() => {
-                self.may_resend(errand, &error, reused)
+                Ok(self.may_resend(errand, &error, reused))
             }
-            _ => false,
-        };
+            _ => Ok(false),
+        });
+        let retry = panics::outcome(retry, exchange).unwrap_or(false);
         if retry {
             exchange.held = held::Held::default();
             (exchange.unpacker, exchange.packer) = (None, None);
@@ -251,30 +335,9 @@ impl ProxyHttp for Gateway {
         error: &Error,
         exchange: &mut Exchange,
     ) -> FailToProxy {
-        Self::report(exchange, error);
-        // Who stopped in the middle of a request may still be listening; if not, saying it does no harm.
-        let incomplete =
-            (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
-        let fault = exchange.fault.take().or(incomplete);
-        let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
-        // The outcome of a create is settled, or left in doubt, before anybody is answered.
-        exchange.errand = None;
-        let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
-        let sent = match session.response_written() {
-            None => {
-                let sent = answer::send(session, &reply).await.is_ok();
-                if let Some(head) = exchange.unread.take() {
-                    body::drain(session, &head).await;
-                }
-                sent
-            }
-            // The header went out for an answer that then never became complete. It fits this one too.
-            Some(_) if exchange.held.is_unsent() => {
-                let body = exchange.pack(reply.body, true);
-                session.write_response_body(Some(body), true).await.is_ok()
-            }
-            Some(_) => false,
-        };
+        let told = panics::caught(self.tell_failure(session, error, exchange)).await;
+        let told = panics::outcome(told.map(Ok), exchange);
+        let sent = told.is_ok_and(|sent| sent);
         FailToProxy { error_code: if sent { 200 } else { 0 }, can_reuse_downstream: sent }
     }
 

@@ -19,11 +19,13 @@ use crate::bbb::id::TenantId;
 use crate::bbb::reply::{Format, Reply};
 use crate::bbb::xml::{self, Answer, ReturnCode, Wanted};
 use crate::cluster::meetings::Key;
+use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange, Next};
 use crate::gateway::peers::Use;
 use crate::gateway::{Gateway, learn, upstream};
 use crate::route::Forward;
+use crate::route::outgoing::OutgoingBody;
 use crate::state::fresh::{Ask, Question};
 
 /// The largest answer that is held for this: a meeting of 30,000.
@@ -127,7 +129,7 @@ impl Gateway {
                 return Error::e_explain(ErrorType::ConnectError, "its name has no address");
             };
             errand.asked = self.state.now();
-            match self.exchange_once(session, errand, &peer, exchange.format).await {
+            match self.exchange_once(session, exchange, errand, &peer).await {
                 Ok(answer) => return Ok(answer),
                 Err(Broken { error, reused }) => {
                     errand.tries += 1;
@@ -143,9 +145,9 @@ impl Gateway {
     async fn exchange_once(
         &self,
         session: &Session,
+        exchange: &Exchange,
         errand: &mut Errand,
         peer: &HttpPeer,
-        format: Format,
     ) -> std::result::Result<(Relayed, Option<Answer>), Broken> {
         let (mut http, reused) = match self.connector.get_http_session(peer).await {
             Ok(connected) => connected,
@@ -154,7 +156,7 @@ impl Gateway {
                 return Err(Broken { error, reused: false });
             }
         };
-        let talking = talk(&mut http, session, errand, peer, format);
+        let talking = talk(&mut http, session, exchange, errand, peer);
         match talking.await {
             Ok(answer) => {
                 self.connector.release_http_session(http, peer, peer.options.idle_timeout).await;
@@ -173,15 +175,19 @@ impl Gateway {
 async fn talk(
     http: &mut HttpSession,
     session: &Session,
+    exchange: &Exchange,
     errand: &Errand,
     peer: &HttpPeer,
-    format: Format,
 ) -> Result<(Relayed, Option<Answer>)> {
     const WANTED: Wanted = Wanted { fields: &[], list: None, item_fields: &[] };
     http.read_timeout = peer.options.read_timeout;
     http.write_timeout = peer.options.write_timeout;
-    http.write_request_header(Box::new(upstream::write_request(session, errand)?)).await?;
-    if let crate::route::outgoing::OutgoingBody::Form(form) = &errand.outgoing.body {
+    let mut request = Box::new(upstream::write_request(session, errand)?);
+    if let Some(client) = &exchange.client {
+        edge::forwarded::write(client, &mut request)?;
+    }
+    http.write_request_header(request).await?;
+    if let OutgoingBody::Form(form) = &errand.outgoing.body {
         http.write_body(form.as_bytes()).await?;
     }
     http.finish_body().await?;
@@ -204,7 +210,7 @@ async fn talk(
     if let Some(mut unpacker) = judged.unpacker {
         body = unpacker.push(&body, true).map_err(|why| nonsense(why.to_string()))?;
     }
-    let answer = match format {
+    let answer = match exchange.format {
         Format::Xml => Some(xml::read(&body, &WANTED).map_err(|why| nonsense(why.to_string()))?),
         Format::Json => None,
     };

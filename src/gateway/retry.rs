@@ -15,6 +15,7 @@ use crate::cluster::server::{Mode, ServerId, ServerSpec};
 use crate::gateway::Gateway;
 use crate::gateway::exchange::{Create, Errand, Exchange, Next};
 use crate::gateway::peers::Use;
+use crate::state::events::Kind;
 
 /// How often one call is sent at most.
 const TRIES_MAX: u8 = 4;
@@ -43,7 +44,7 @@ impl Gateway {
 
     /// Where the errand goes now.
     pub(super) async fn next_peer(&self, errand: &mut Errand) -> Result<Box<HttpPeer>> {
-        let purpose = if errand.is_create() { Use::Create } else { Use::Call };
+        let purpose = errand.purpose();
         loop {
             match std::mem::replace(&mut errand.next, Next::Send) {
                 Next::Send => {}
@@ -81,6 +82,7 @@ impl Gateway {
                 "server is avoided: no connection; server={name} health={} reason={why}",
                 change.to
             );
+            self.state.note(Kind::Health, name.as_str(), format!("is {}: {why}", change.to));
         }
         errand.next = Next::MoveOn;
         matches!(errand.create, Create::Claimed(_))
@@ -110,8 +112,12 @@ impl Gateway {
             errand.next = Next::Inquire;
             return !silent;
         }
-        // A pooled connection that the server had closed; every forwarded call may be repeated.
-        reused && errand.tries < 2 && !matches!(error.etype(), ErrorType::HTTPStatus(_))
+        // A pooled connection that the server had closed. Calls that change something are never on one: what
+        // became of them is unknown, and an `end` sent again may hit a meeting that was made meanwhile.
+        reused
+            && errand.purpose() == Use::Call
+            && errand.tries < 2
+            && !matches!(error.etype(), ErrorType::HTTPStatus(_))
     }
 
     /// Asks `server` whether it has the meeting.

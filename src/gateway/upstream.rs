@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 use crate::bbb::call::BodyType;
 use crate::gateway::exchange::{Errand, Exchange};
 use crate::gateway::gzip::{self, Packer, Unpacker};
+use crate::gateway::peers::Use;
 use crate::gateway::request::accepts_gzip;
 use crate::route::outgoing::OutgoingBody;
 
@@ -37,9 +38,9 @@ pub(crate) fn write_request(session: &Session, errand: &Errand) -> Result<Reques
     request.insert_header(header::HOST, errand.spec.url.authority())?;
     request.insert_header(header::ACCEPT, "*/*")?;
     copy(&mut request, header::USER_AGENT)?;
-    if errand.is_create() {
-        // A create has its connection for itself. Leaving the pool by time alone would leave a moment in
-        // which the next create finds it there.
+    if errand.purpose() != Use::Call {
+        // It has its connection for itself. Leaving the pool by time alone would leave a moment in
+        // which the next such call finds it there.
         request.insert_header(header::CONNECTION, "close")?;
     }
     match &errand.outgoing.body {

@@ -61,6 +61,19 @@ impl Registry {
         removed
     }
 
+    /// It was destroyed before a restart.
+    pub fn bury(&mut self, tenant: TenantId, id: HookId) {
+        self.remove(tenant, id);
+        if !self.is_gone(tenant, id) {
+            self.gone.push_back((tenant, id));
+        }
+    }
+
+    /// Those that were destroyed, the first first.
+    pub fn gone(&self) -> impl Iterator<Item = &(TenantId, HookId)> {
+        self.gone.iter()
+    }
+
     /// Whether it was destroyed.
     pub fn is_gone(&self, tenant: TenantId, id: HookId) -> bool {
         self.gone.contains(&(tenant, id))
@@ -162,6 +175,10 @@ mod tests {
         assert!(!registry.adopt(one.clone(), &secret()) && !registry.has(&one));
         assert_eq!(registry.add(one.clone(), &secret()), Added::New);
         assert!(registry.has(&one) && !registry.is_gone(one.tenant, one.id));
+        registry.bury(one.tenant, one.id);
+        registry.bury(one.tenant, one.id);
+        assert!(!registry.adopt(one.clone(), &secret()));
+        assert_eq!(registry.gone().collect::<Vec<_>>(), [&(one.tenant, one.id)]);
     }
 
     #[test]

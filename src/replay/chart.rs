@@ -11,6 +11,8 @@ const TOP: f64 = 34.0;
 const BOTTOM: f64 = 30.0;
 /// More points than this are not seen.
 const STEPS: usize = 600;
+/// Times written under a chart.
+const TICKS_MAX: u32 = 10;
 
 /// People per server over time: one panel per title, all with the same axes.
 pub fn people_over_time(panels: &[(&str, &[LoadAt])], servers: usize) -> String {
@@ -68,14 +70,19 @@ impl Axes {
                 y + 4.0
             );
         }
-        for step in 0..=8 {
-            let part = f64::from(step) / 8.0;
+        let step = tick(self.span);
+        let first = (self.from / step).ceil() * step;
+        // No more than fit, whatever the axes are: an empty chart has none.
+        for at in (0..TICKS_MAX).map(|n| first + f64::from(n) * step) {
+            if at > self.from + self.span || !at.is_finite() {
+                break;
+            }
             let _ = writeln!(
                 svg,
                 "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                self.x(part),
+                self.x((at - self.from) / self.span),
                 PANEL - 10.0,
-                clock(self.from + part * self.span, self.span)
+                clock(at, self.span)
             );
         }
     }
@@ -128,6 +135,16 @@ fn sampled(axes: &Axes, load: &[LoadAt], servers: usize) -> Vec<Vec<u32>> {
     series
 }
 
+/// A time that people count in, so that not too many fit in `span`; both in seconds.
+fn tick(span: f64) -> f64 {
+    const STEPS_S: [f64; 12] = [
+        1.0, 10.0, 60.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0,
+        86_400.0,
+    ];
+    let whole_days = (span / 86_400.0 / 8.0).ceil() * 86_400.0;
+    STEPS_S.into_iter().find(|step| span / step <= 9.0).unwrap_or(whole_days)
+}
+
 /// The next number above that is easy to divide by four.
 fn nice(most: f64) -> f64 {
     let scale = 10_f64.powf(most.log10().floor());
@@ -169,6 +186,10 @@ mod tests {
     #[test]
     fn axes_are_easy_to_read() {
         assert_eq!([87.0, 121.0, 199.0, 1.0].map(nice), [100.0, 160.0, 200.0, 1.0]);
+        assert_eq!(
+            [5.0, 8_000.0, 86_400.0, 1e8].map(tick),
+            [1.0, 900.0, 14_400.0, 145.0 * 86_400.0]
+        );
         assert_eq!(clock(28_800.0, 3_600.0), "08:00");
         assert_eq!(clock(90_060.0, 200_000.0), "1d 01:01");
     }

@@ -39,6 +39,7 @@ pub fn summary(trace: &Trace, servers: &[String], policy: &str, outcome: &Outcom
         ("policy", policy.to_owned()),
         ("servers", servers.len().to_string()),
         ("events", trace.events.len().to_string()),
+        ("out of order", format!("{} lines, sorted by time", trace.unsorted)),
         ("creates", format!("{creates}, {refused} of them refused")),
         ("joins refused", format!("{} people: their meeting did not run", outcome.joins_refused)),
         ("hottest server", format!("{hottest}, {} people at {} s", peak.people, peak.at_s)),

@@ -30,6 +30,8 @@ const LISTING_DEADLINE: Duration = Duration::from_secs(10);
 const ADOPT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long attempts under way may finish after a stop was asked for.
 const FINISH_DEADLINE: Duration = Duration::from_secs(5);
+/// As many as bbb-webhooks follows (`bbb-api.md` 6.4).
+const HOOK_REDIRECTS_MAX: usize = 10;
 
 /// What delivering needs.
 #[derive(Clone)]
@@ -128,6 +130,8 @@ impl Deliverer {
             content_type: &envelope.content_type,
             authorization: outgoing.authorization.as_deref().unwrap_or_default(),
             body: outgoing.body,
+            // Scripts that tell of recordings follow none.
+            post_redirects: if envelope.kind == Kind::Hook { HOOK_REDIRECTS_MAX } else { 0 },
         };
         self.front_ends.allow(self.settings.borrow().callbacks.networks);
         let sent = self.front_ends.send(message).await;

@@ -52,12 +52,29 @@ enum Look {
 impl Keeper {
     /// Keeps all servers up to date, those that come later too, until `shutdown` turns true.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
+        let ended = shutdown.clone();
         let servers = || self.state.servers().into_iter().map(|(server, _)| server).collect();
         let keep = |server| {
             let this = self.clone();
             async move { this.keep(server).await }
         };
-        each::run(servers, keep, self.state.watch_servers(), shutdown).await;
+        let keeping = each::run(servers, keep, self.state.watch_servers(), shutdown);
+        tokio::join!(keeping, self.write_down(ended));
+    }
+
+    /// Keeps in the store what servers told of and what was given up.
+    async fn write_down(&self, mut shutdown: watch::Receiver<bool>) {
+        let mut changed = self.hooks.watch();
+        loop {
+            changed.mark_unchanged();
+            if let Some(store) = self.state.store() {
+                self.hooks.keep(store, &self.outbox.keyring()).await;
+            }
+            tokio::select! {
+                told = changed.changed() => if told.is_err() { return },
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            }
+        }
     }
 
     async fn keep(&self, server: ServerId) {

@@ -12,6 +12,7 @@ use crate::cluster::health::Health;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{ProbeSettings, Settings};
 use crate::services::each;
+use crate::state::events::Kind;
 use crate::state::{MeetingList, State};
 
 /// A suspect server is asked again soon, to know.
@@ -43,11 +44,13 @@ pub async fn once(
     });
     match list {
         Ok(list) => {
+            state.polls().answered(&name(state, server), state.now().since(asked));
             let count = list.meetings.len();
             let observed = state.observe(server, list, asked);
             let name = name(state, server);
             if let Some(change) = observed.change {
                 log::info!("server is {}; server={name} was={}", change.to, change.from);
+                state.note(Kind::Health, &name, format!("is {}, was {}", change.to, change.from));
             }
             let (adopted, gone) = (observed.adopted, observed.gone.len());
             if adopted + gone > 0 {
@@ -65,6 +68,7 @@ pub async fn once(
             if let Some(change) = state.failed(server) {
                 let (name, to) = (name(state, server), change.to);
                 log::warn!("server is {to}; server={name} was={} reason={why}", change.from);
+                state.note(Kind::Health, &name, format!("is {to}, was {}: {why}", change.from));
             }
             Err(why)
         }

@@ -242,7 +242,7 @@ impl ClaimGuard {
     fn free(&mut self) {
         self.open = false;
         self.state.cluster().release(self.claim);
-        self.state.forget(self.meeting(), self.claim);
+        self.state.forget(self.meeting(), self.claim, self.state.now());
     }
 }
 

@@ -47,10 +47,12 @@ impl State {
         let (Some(gone), Some(name)) = (gone, name) else { return false };
         let given_up = gone.len();
         for meeting in gone {
-            self.forget(meeting, last);
+            self.forget(meeting, last, self.now());
         }
         self.lists.lock().remove(&server);
         self.owners.lock().forget_server(server);
+        self.doubles.lock().remove(&server);
+        self.drains.forget(server);
         self.probe_soon.lock().remove(&server);
         self.members.send_replace(());
         if given_up == 0 {

@@ -1,7 +1,7 @@
 //! Callbacks over real sockets: what servers send arrives at the front end, once, signed with its secret.
 //! The front end's receiver is another simulated server, which answers every path with a page.
 
-mod refusals;
+pub(crate) mod refusals;
 
 use std::path::Path;
 use std::time::Duration;
@@ -98,7 +98,7 @@ async fn post(url: &str, body: &str, authorization: Option<&str>) -> Answer {
 }
 
 #[tokio::test]
-async fn the_end_of_a_meeting_is_told_as_its_server_would() {
+async fn m25_the_end_of_a_meeting_is_told_as_its_server_would() {
     let world = World::start(2).await;
     let path = "/rooms/ended?salt=%242y%24x%2F&a=b+c";
     let (server, url) = world.create("meta_endCallbackUrl", path).await;
@@ -148,7 +148,7 @@ async fn a_meeting_that_ends_twice_is_told_twice() {
 }
 
 #[tokio::test]
-async fn a_recording_is_announced_with_the_front_ends_secret() {
+async fn m23_a_recording_is_announced_with_the_front_ends_secret() {
     for key in ["bbb", "bn", "canvas"] {
         let world = World::start(2).await;
         let path = "/mod/bbb_broker.php?action=recording_ready&bigbluebuttonbn=12";
@@ -185,7 +185,7 @@ async fn a_recording_is_announced_only_when_it_can_be_fetched() {
 }
 
 #[tokio::test]
-async fn analytics_keep_their_body_but_for_the_urls() {
+async fn m24_an1_analytics_keep_their_body_but_for_the_urls() {
     let world = World::start(1).await;
     let path = "/broker.php?action=meeting_events&bn=1";
     let (server, url) = world.create("meta_analytics-callback-url", path).await;
@@ -214,7 +214,7 @@ async fn analytics_keep_their_body_but_for_the_urls() {
 }
 
 #[tokio::test]
-async fn a_failing_front_end_is_tried_again_and_told_once() {
+async fn s27_a_failing_front_end_is_tried_again_and_told_once() {
     let world = World::start(1).await;
     world.front.set_fault_once(Fault::Status(500), Some("/ended"));
     let (server, url) = world.create("meetingEndedURL", "/ended").await;
@@ -245,7 +245,7 @@ fn kept(state_dir: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn what_was_accepted_survives_a_restart() {
+async fn s27_what_was_accepted_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let keep = |settings: &mut Settings| settings.state_dir = Some(folder.path().to_owned());
     let world = World::start_with(sims(1).await, keep).await;
@@ -260,7 +260,7 @@ async fn what_was_accepted_survives_a_restart() {
     front.restart().await.unwrap();
     let mut settings = settings(&sims);
     keep(&mut settings);
-    settings.listen[0].address = address;
+    settings.listen[0].address = address.into();
     let _gateway = Gateway::start_public(settings).await;
     assert!(front.wait_until(DEADLINE, |front| front.call_count("/ended") == 1).await);
     let expected = "/ended?recordingmarks=true&meetingID=room";
@@ -304,7 +304,7 @@ async fn a_repeated_create_is_the_same_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_create_by_form_is_rewritten_too() {
+async fn cr14_a_create_by_form_is_rewritten_too() {
     let world = World::start(1).await;
     let form = format!("name=nn&meta_endCallbackUrl={}&meta_x=1", world.encoded("/ended"));
     let form_type = "application/x-www-form-urlencoded";

@@ -13,6 +13,7 @@ mod health;
 mod index;
 mod join;
 mod meeting;
+mod modes;
 mod recordings;
 mod signing;
 

@@ -14,8 +14,9 @@ use tinyscale::cluster::placement::cost::Weights;
 use tinyscale::cluster::placement::tags::Tag;
 use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
+use tinyscale::config::settings::edge::Redirect;
 use tinyscale::config::settings::{
-    HookSettings, Limits, ProbeSettings, ProxyHeader, Settings, Timeouts, TlsCheck,
+    HookSettings, Limits, ProbeSettings, ProxyHeader, SecurityHeaders, Settings, Timeouts, TlsCheck,
 };
 use tinyscale::config::{Source, load};
 use tinyscale::hook::sign::Form;
@@ -255,7 +256,9 @@ fn everything_arrives() {
     let shown: Vec<_> = settings.trusted_proxies.networks.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
     assert_eq!(settings.trusted_proxies.header, ProxyHeader::Forwarded);
-    assert!(settings.heal_create_time);
+    let headers = SecurityHeaders { enabled: false, hsts: Duration::from_secs(2 * 24 * 60 * 60) };
+    assert_eq!(settings.security_headers, headers);
+    assert!(!settings.heal_create_time);
     let networks = Networks { public: true, private: false, loopback: true };
     assert_eq!(settings.callbacks.networks, networks);
     assert_eq!(settings.hooks, HookSettings { form: Form::Json, algorithm: Algorithm::Sha256 });
@@ -280,6 +283,33 @@ fn everything_arrives() {
     assert_eq!(specs[0].tags, ["big", "north"].map(|tag| Tag::new(tag).unwrap()));
     assert!(specs[2].tags.is_empty());
     assert_eq!(valid("long-interval.yaml").probe.backoff_max, Duration::from_secs(600));
+}
+
+#[test]
+fn listeners_arrive_with_what_is_usual_for_each() {
+    let settings = valid("listeners.yaml");
+    let folder = Path::new(DATA).join("valid");
+    let shown: Vec<_> = settings.listen.iter().map(|l| (l.redirect, l.http2, l.mode)).collect();
+    assert_eq!(
+        shown,
+        [
+            (Redirect::Off, true, 0o660),
+            (Redirect::All, false, 0o660),
+            (Redirect::Browsers, true, 0o660),
+            (Redirect::Off, false, 0o600),
+        ]
+    );
+    let tls = settings.listen[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].cert, folder.join("../files/ca.pem"));
+    assert_eq!(tls.certificates[0].place, "listeners.yaml:7:22");
+    let acme = tls.acme.as_ref().unwrap();
+    assert_eq!(acme.domains, ["bbb.example.org", "www.example.org"]);
+    assert_eq!(acme.directory, "https://acme.test/dir");
+    assert_eq!(acme.ca, Some(folder.join("../files/ca.pem")));
+    let networks = settings.listen[0].proxy_protocol.as_ref().unwrap();
+    assert_eq!(networks[0].to_string(), "10.0.0.0/8");
+    let unix = format!("unix:{}", folder.join("http.sock").display());
+    assert_eq!(settings.listen[3].address.to_string(), unix);
 }
 
 const REFERENCE: &str = "conf/tinyscale.yaml";
@@ -321,6 +351,7 @@ fn the_reference_is_valid_and_shows_the_defaults() {
     assert_eq!(plain.timeouts, full.timeouts);
     assert_eq!(plain.callbacks, full.callbacks);
     assert_eq!(plain.hooks, full.hooks);
+    assert_eq!(plain.security_headers, full.security_headers);
     assert_eq!(plain.trusted_proxies.header, full.trusted_proxies.header);
     assert_eq!(plain.grace_period, full.grace_period);
     assert_eq!(plain.strict, full.strict);

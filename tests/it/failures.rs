@@ -288,3 +288,29 @@ async fn classes(world: Arc<World>, client: usize, stop: Arc<AtomicBool>) -> Vec
     }
     created
 }
+
+#[tokio::test]
+async fn what_changes_something_is_sent_once_however_it_fails() {
+    let world = World::start(1).await;
+    let (sim, gateway) = (&world.sims[0], &world.gateway);
+    gateway.get("create", "meetingID=room&name=nn").await.assert_success();
+    // A connection that could be used again, and dies with what is sent over it.
+    gateway.get("getMeetingInfo", "meetingID=room").await.assert_success();
+    for (call, query) in [
+        ("sendChatMessage", "meetingID=room&message=once"),
+        ("someFutureCall", "meetingID=room"),
+        ("end", "meetingID=room"),
+    ] {
+        for fault in [Fault::ResetAfter, Fault::ResetMidBody] {
+            sim.clear_calls();
+            sim.set_fault_once(fault, Some(call));
+            gateway.get(call, query).await.assert_failed("internalError");
+            assert_eq!(sim.call_count(call), 1, "{call}");
+            gateway.get("isMeetingRunning", "meetingID=room").await.assert_success();
+        }
+    }
+    // Asking again does no harm.
+    sim.set_fault_once(Fault::ResetAfter, Some("isMeetingRunning"));
+    gateway.get("isMeetingRunning", "meetingID=room").await.assert_success();
+    assert_eq!(sim.call_count("isMeetingRunning"), 3);
+}

@@ -14,7 +14,7 @@ use tinyscale::bbb::id::{MeetingId, TenantId};
 use tinyscale::bbb::secret::Secret;
 use tinyscale::cluster::health::Health;
 use tinyscale::cluster::server::Mode;
-use tinyscale::config::settings::Settings;
+use tinyscale::config::settings::{Address, Settings};
 use tinyscale::config::{Source, load};
 use tinyscale::state::State;
 
@@ -33,7 +33,7 @@ pub(crate) struct World {
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) state: Arc<State>,
-    _running: Running,
+    pub(crate) running: Running,
 }
 
 /// An answer as a client sees it.
@@ -118,6 +118,11 @@ pub(crate) fn configured(servers: &str) -> Settings {
 }
 
 impl Gateway {
+    /// Where operators are answered.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        ip(self.running.admin().unwrap())
+    }
+
     /// Asks every server once, as at any start, and serves.
     pub(crate) async fn start(settings: Settings) -> Self {
         Self::run(&App::new(settings).unwrap()).await
@@ -131,7 +136,7 @@ impl Gateway {
         app.roll_call().await.unwrap();
         let state = app.state().clone();
         let running = app.start(bound).unwrap();
-        Self { address: running.addresses()[0], state, _running: running }
+        Self { address: ip(&running.addresses()[0]), state, running }
     }
 
     /// Starts where servers can reach it: callbacks come through it and may go to this machine.
@@ -145,15 +150,15 @@ impl Gateway {
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        let address = bound.addresses().next().unwrap().parse().unwrap();
-        settings.listen[0].address = address;
+        let address = ip(bound.addresses().next().unwrap());
+        settings.listen[0].address = address.into();
         settings.public_url = Some(format!("http://{address}"));
         let app = App::new(settings).unwrap();
         app.open_store().await;
         app.roll_call().await.unwrap();
         let state = app.state().clone();
         let running = app.start(bound).unwrap();
-        Self { address, state, _running: running }
+        Self { address, state, running }
     }
 
     /// The URL of a call with this raw query, signed as front ends do.
@@ -232,6 +237,14 @@ impl World {
     /// On how many servers the meeting lives.
     pub(crate) fn copies(&self, meeting: &str) -> usize {
         self.sims.iter().filter(|sim| sim.meeting(meeting).is_some()).count()
+    }
+}
+
+/// The IP address of a listener; a Unix socket has none that is of use.
+pub(crate) fn ip(address: &Address) -> SocketAddr {
+    match address {
+        Address::Ip(address) => *address,
+        Address::Unix(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
     }
 }
 

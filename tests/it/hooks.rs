@@ -10,6 +10,7 @@ use tinyscale::bbb::secret::Secret;
 use tinyscale::config::settings::Settings;
 use tinyscale::hook::sign::{self, Form};
 
+use crate::callbacks::refusals::redirector;
 use crate::harness::{Answer, DEADLINE, Gateway, SECRET, fetch, http, settings, sims, wait_for};
 
 struct World {
@@ -51,9 +52,14 @@ impl World {
     }
 
     async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    async fn restart_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let Self { sims, gateway, front } = self;
         let mut settings = settings(&sims);
-        settings.listen[0].address = gateway.address;
+        change(&mut settings);
+        settings.listen[0].address = gateway.address.into();
         drop(gateway);
         Self { gateway: Gateway::start_public(settings).await, sims, front }
     }
@@ -241,6 +247,87 @@ async fn servers_that_come_back_or_lost_it_get_the_hook() {
     world.sims[1].restart().await.unwrap();
     wait_for("bbb2 to forget it", || world.counts() == [0, 0]).await;
     assert!(!world.gateway.get("hooks/list", "").await.body.contains(id));
+}
+
+/// Only the store knows: the server that was away still lists it, and the process that destroyed it is gone.
+#[tokio::test]
+async fn with_a_store_what_was_destroyed_stays_so_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = |settings: &mut Settings| settings.state_dir = Some(folder.path().to_owned());
+    let world = World::start_with(sims(2).await, stored).await;
+    let (gone, kept) = (world.create("/gone", "").await, world.create("/kept", "").await);
+    assert_eq!(world.counts(), [2, 2]);
+    world.sims[1].stop().await;
+    world.gateway.wait_health("bbb2", tinyscale::cluster::health::Health::Down).await;
+    let query = format!("hookID={}", gone.text("hookID"));
+    world.gateway.get("hooks/destroy", &query).await.assert_success();
+    wait_for("bbb1 to forget it", || world.counts()[0] == 1).await;
+    let world = world.restart_with(stored).await;
+    world.sims[1].restart().await.unwrap();
+    wait_for("bbb2 to forget it", || world.counts() == [1, 1]).await;
+    let list = world.gateway.get("hooks/list", "").await;
+    assert!(!list.body.contains(gone.text("hookID")) && list.body.contains(kept.text("hookID")));
+}
+
+#[tokio::test]
+async fn with_a_store_hooks_are_known_though_no_server_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = |settings: &mut Settings| settings.state_dir = Some(folder.path().to_owned());
+    let world = World::start_with(sims(1).await, stored).await;
+    let created = world.create("/h", "&meetingID=room").await;
+    world.sims[0].stop().await;
+    let world = world.restart_with(stored).await;
+    let list = world.gateway.get("hooks/list", "").await;
+    assert!(list.body.contains(created.text("hookID")), "{}", list.body);
+    // A server that lost its own gets it again.
+    world.sims[0].restart().await.unwrap();
+    wait_for("bbb1 to have it", || world.counts() == [1]).await;
+}
+
+/// bbb-webhooks follows redirects (`bbb-api.md` 6.4). An event arrives whole where its receiver has moved to,
+/// also with the statuses at which many clients make a GET of it.
+#[tokio::test]
+async fn s30_events_follow_their_receiver_with_their_body() {
+    let world = World::start(1).await;
+    for status in
+        ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"]
+    {
+        let (name, _) = status.split_once(' ').unwrap();
+        let moved = redirector(status, format!("{}?a=b", world.url(&format!("/{name}")))).await;
+        let url = query::encode(&format!("http://{moved}/h"));
+        world.gateway.get("hooks/create", &format!("callbackURL={url}")).await.assert_success();
+        let event = event("user-joined");
+        world.sims[0].fire_event("user-joined", "room", &event);
+        world.told(&format!("/{name}"), 1).await;
+        let call = &world.front.calls_of(&format!("/{name}"))[0];
+        assert_eq!((call.method.as_str(), call.query()), ("POST", "a=b"));
+        let events = query::first(std::str::from_utf8(&call.body).unwrap(), "event");
+        assert_eq!(events.unwrap(), json!([event]).to_string());
+        let content_type = "application/x-www-form-urlencoded;charset=UTF-8";
+        assert_eq!(call.header("content-type"), Some(content_type));
+        let list = world.gateway.get("hooks/list", "").await;
+        let id = list.text("hookID").to_owned();
+        world.gateway.get("hooks/destroy", &format!("hookID={id}")).await.assert_success();
+        wait_for("the server to forget it", || world.counts() == [0]).await;
+    }
+}
+
+/// Not to where nobody may be called, and not round in circles for ever.
+#[tokio::test]
+async fn s30_events_follow_nobody_to_forbidden_places() {
+    let world = World::start(1).await;
+    let port = world.front.address().port();
+    let forbidden = format!("http://[::ffff:169.254.169.254]:{port}/h");
+    let moved = redirector("307 Temporary Redirect", forbidden).await;
+    let circle = redirector("307 Temporary Redirect", "/again".to_owned()).await;
+    for address in [moved, circle] {
+        let url = query::encode(&format!("http://{address}/h"));
+        world.gateway.get("hooks/create", &format!("callbackURL={url}")).await.assert_success();
+    }
+    world.create("/after", "").await.assert_success();
+    assert_eq!(world.sims[0].fire_event("user-joined", "room", &event("user-joined")), 3);
+    world.told("/after", 1).await;
+    assert_eq!(world.front.call_count("/h"), 0);
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! All integration tests in one binary: it links once.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod admin;
 mod callbacks;
 mod cases;
 mod clients;
 mod config;
+mod drain;
 mod edge;
 mod failures;
 mod harness;

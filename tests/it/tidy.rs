@@ -234,6 +234,29 @@ fn only_the_clock_asks_for_the_time() {
     }));
 }
 
+/// A panic that Pingora meets ends the connection without a word.
+#[test]
+fn every_step_of_a_request_is_guarded_against_panics() {
+    const HARMLESS: [&str; 7] = [
+        "new_ctx",
+        "init_downstream_modules",
+        "response_filter",
+        "suppress_error_log",
+        "suppress_proxy_warn_log",
+        "request_summary",
+        "logging",
+    ];
+    let text = fs::read_to_string("src/gateway/proxy.rs").unwrap();
+    let steps = text.split_once("impl ProxyHttp for Gateway {").unwrap().1;
+    let steps: Vec<&str> = steps.split("\n    }\n").filter(|step| step.contains("fn ")).collect();
+    assert!(steps.len() > HARMLESS.len());
+    check(steps.into_iter().filter_map(|step| {
+        let name = step.split("fn ").nth(1)?.split('(').next()?;
+        let fine = HARMLESS.contains(&name) || step.contains("panics::outcome(");
+        (!fine).then(|| format!("src/gateway/proxy.rs: {name} lets panics through"))
+    }));
+}
+
 #[test]
 fn files_keep_the_house_rules() {
     let mut complaints = Vec::new();

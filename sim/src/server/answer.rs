@@ -3,7 +3,9 @@
 //! Refuses to know any call: what a call means is the business of `api`.
 
 use std::convert::Infallible;
+use std::fs::OpenOptions;
 use std::future::pending;
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -107,6 +109,13 @@ fn unprocessed(fault: &Fault) -> Option<Reply> {
 }
 
 fn write_down(node: &Node, inbound: &Inbound, target: String) {
+    if let Some(path) = &node.config.journal {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let line = format!("{}\t{query}\n", inbound.call);
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        // Whoever reads it sees that the line is missing.
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
     node.calls().add(&inbound.call, |number| ReceivedCall {
         number,
         method: inbound.method.to_string(),

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use crate::bbb::secret::Secret;
 use crate::cluster::health::Health;
 use crate::cluster::roster::Farewell;
-use crate::config::settings::{ServerSettings, Settings};
+use crate::config::settings::{Listen, ServerSettings, Settings};
 
 /// `wanted` with everything that only a new process can change left as it is `before`, and sentences that say so.
 pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Settings, Vec<String>) {
@@ -17,21 +17,36 @@ pub(super) fn keep_what_must_stay(before: &Settings, wanted: Settings) -> (Setti
             ));
         }
     };
-    let addresses = |settings: &Settings| -> Vec<_> {
-        settings.listen.iter().map(|listen| listen.address).collect()
-    };
-    keep("listen", addresses(before) == addresses(&wanted));
+    keep("listen", placeless(&before.listen) == placeless(&wanted.listen));
     keep("public_url", before.public_url == wanted.public_url);
     keep("state_dir", before.state_dir == wanted.state_dir);
     keep("threads", before.threads == wanted.threads);
+    let admin = match (&before.admin, &wanted.admin) {
+        (Some(before), Some(wanted)) => before.is_same(wanted),
+        (before, wanted) => before.is_none() && wanted.is_none(),
+    };
+    keep("admin", admin);
     let settings = Settings {
         listen: before.listen.clone(),
         public_url: before.public_url.clone(),
         state_dir: before.state_dir.clone(),
         threads: before.threads,
+        admin: before.admin.clone(),
         ..wanted
     };
     (settings, later)
+}
+
+/// Without where each was written, which changes nothing.
+fn placeless(listen: &[Listen]) -> Vec<Listen> {
+    let mut listen = listen.to_vec();
+    for entry in &mut listen {
+        entry.place.clear();
+        for files in entry.tls.iter_mut().flat_map(|tls| &mut tls.certificates) {
+            files.place.clear();
+        }
+    }
+    listen
 }
 
 /// What is different, one sentence each; never a secret.
@@ -67,6 +82,8 @@ pub(super) fn in_words(before: &Settings, after: &Settings) -> Vec<String> {
             words.push(format!("other `{key}`"));
         }
     };
+    group("trusted_proxies", before.trusted_proxies == after.trusted_proxies);
+    group("security_headers", before.security_headers == after.security_headers);
     group("balance", before.balance == after.balance);
     group("probe", before.probe == after.probe);
     group("timeouts", before.timeouts == after.timeouts);

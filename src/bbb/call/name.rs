@@ -96,6 +96,20 @@ impl CallName {
         NAMED.iter().find(|(_, call)| call == self).map_or("", |(name, _)| name)
     }
 
+    /// Whether it changes nothing, so that it makes no difference if it is carried out twice. What future
+    /// calls do is unknown.
+    pub fn only_asks(&self) -> bool {
+        matches!(
+            self,
+            Self::Index
+                | Self::IsMeetingRunning
+                | Self::GetMeetingInfo
+                | Self::GetMeetings
+                | Self::GetRecordings
+                | Self::GetRecordingTextTracks
+        )
+    }
+
     /// A name that is safe in logs and metric labels: nothing a client made up.
     pub fn label(&self) -> &str {
         if *self == Self::Index {

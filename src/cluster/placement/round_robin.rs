@@ -2,15 +2,14 @@
 //! credits each candidate its weight, takes the one with the most credit and charges it the sum. Looks at
 //! nothing but weights.
 
-use std::collections::HashMap;
-
 use crate::cluster::placement::{Candidate, Newcomer, Placement, Ranking, Rated};
-use crate::cluster::server::ServerId;
 
 /// The policy.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    credit: HashMap<ServerId, f64>,
+    /// By number of the server. Who is no candidate keeps what it has: creates with different tags have
+    /// different candidates, and take turns among theirs.
+    credit: Vec<f64>,
 }
 
 /// Credits that differ by less are equal: sums of weights are not exact.
@@ -18,25 +17,25 @@ const EQUAL: f64 = 1e9;
 
 impl Placement for RoundRobin {
     fn choose(&mut self, _new: &Newcomer, candidates: &[Candidate]) -> Ranking {
-        // Credit of servers that are away does not pile up, nor does the map outgrow the cluster.
-        let mut kept = HashMap::with_capacity(candidates.len());
         let mut ranking = Ranking::default();
         let mut total = 0.0;
         for candidate in candidates {
-            let credit =
-                self.credit.get(&candidate.server).copied().unwrap_or(0.0) + candidate.weight;
-            kept.insert(candidate.server, credit);
+            let index = candidate.server.0 as usize;
+            if self.credit.len() <= index {
+                self.credit.resize(index + 1, 0.0);
+            }
+            let credit = &mut self.credit[index];
+            *credit += candidate.weight;
             total += candidate.weight;
-            let score = -(credit * EQUAL).round() / EQUAL;
+            let score = -(*credit * EQUAL).round() / EQUAL;
             // Equals wait their turn in order.
             ranking.enter(Rated { server: candidate.server, score }, 0);
         }
         if let Some(chosen) = ranking.best()
-            && let Some(credit) = kept.get_mut(&chosen.server)
+            && let Some(credit) = self.credit.get_mut(chosen.server.0 as usize)
         {
             *credit -= total;
         }
-        self.credit = kept;
         ranking
     }
 
@@ -51,6 +50,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::placement::cost::Load;
+    use crate::cluster::server::ServerId;
 
     const NEW: Newcomer = Newcomer { cost: 1.0, giant: false };
 
@@ -100,6 +100,27 @@ mod tests {
         }
         let next: Vec<_> = (0..4).map(|_| choose(&mut policy, &all)).collect();
         assert_eq!(next, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn creates_with_different_tags_take_turns_among_their_own_servers() {
+        let mut policy = RoundRobin::default();
+        let all = candidates(&[1.0, 1.0, 1.0, 1.0]);
+        let chosen: Vec<_> = (0..8)
+            .map(|n| choose(&mut policy, if n % 2 == 0 { &all[..2] } else { &all[2..] }))
+            .collect();
+        assert_eq!(chosen, [0, 2, 1, 3, 0, 2, 1, 3]);
+    }
+
+    #[test]
+    fn credit_stays_bounded_however_candidates_change() {
+        let mut policy = RoundRobin::default();
+        let all = candidates(&[1.0, 3.0, 0.5, 2.0, 1.0, 1.0]);
+        for n in 0..10_000_usize {
+            let (from, to) = (n * 7 % 5, 2 + n * 11 % 5);
+            choose(&mut policy, &all[from.min(to - 1)..to]);
+        }
+        assert!(policy.credit.iter().all(|credit| credit.abs() < 20.0), "{:?}", policy.credit);
     }
 
     proptest! {

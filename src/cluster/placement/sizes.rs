@@ -84,7 +84,13 @@ const HINT_MAX: u32 = 1_000;
 const COUNT_OF_ID_MAX: f64 = 5.0;
 const COUNT_OF_TENANT_MAX: f64 = 500.0;
 /// An ID's sizes scatter by about a third at least, whatever few of them seem to say.
-const SHAPES_OF_ID: std::ops::RangeInclusive<f64> = 1.0..=10.0;
+const SHAPES_OF_ID: std::ops::RangeInclusive<f64> = 1.0..=40.0;
+/// How many meetings of its ID the scatter of others counts for.
+const SCATTER_COUNTS: f64 = 3.0;
+/// Meetings of two or three people differ by one or two: that is no scatter.
+const SMALL: f64 = 9.0;
+/// A room that had a hundred people once instead of ten says no more than this.
+const SQUARE_MAX: f64 = 4.0;
 const SHAPES_OF_TENANT: std::ops::RangeInclusive<f64> = 0.3..=4.0;
 /// How many meetings of its ID the tenant's mean counts for, and how the scatter around it is believed to be.
 const TENANT_COUNTS: f64 = 0.3;
@@ -109,6 +115,39 @@ pub struct Sizes {
     ids: HashMap<SizeKey, Learned>,
     tenants: HashMap<TenantId, Spread>,
     all: Spread,
+    scatter: Scatter,
+}
+
+/// How far the sizes of one ID usually are from their mean, over all IDs.
+#[derive(Debug, Clone, Copy)]
+struct Scatter {
+    count: f64,
+    /// The mean square of the distance, in relation to that of the mean.
+    square: f64,
+}
+
+impl Default for Scatter {
+    fn default() -> Self {
+        Self { count: 5.0, square: 0.3 }
+    }
+}
+
+impl Scatter {
+    /// The variance around this mean.
+    fn of(&self, mean: f64) -> f64 {
+        self.square * (mean * mean + SMALL)
+    }
+
+    /// A meeting of `size`, when `before` is known of its ID.
+    fn learn(&mut self, before: &Spread, size: f64) {
+        if before.count < 1.0 {
+            return;
+        }
+        let distance = (size - before.mean).powi(2) / (1.0 + 1.0 / before.count);
+        let square = (distance / (before.mean.powi(2) + SMALL)).min(SQUARE_MAX);
+        self.count = (self.count + 1.0).min(COUNT_OF_TENANT_MAX);
+        self.square += (square - self.square) / self.count;
+    }
 }
 
 /// One ID as it is kept over restarts.
@@ -143,14 +182,22 @@ impl Sizes {
         let tenant = self.tenants.get(&key.tenant).copied().unwrap_or_default();
         let tenant = tenant.with(&self.all.with(&ASSUMED, ASSUMED.count), ASSUMED.count);
         match self.ids.get(key).and_then(|learned| learned.at(now)) {
-            // The less is known of an ID, the wider its own sizes are believed to scatter.
-            Some(own) => {
-                let doubt = Spread { variance: own.mean.powi(2) / 2.0 + 4.0, ..own };
-                let own = own.with(&doubt, 1.0);
-                own.with(&tenant, TENANT_COUNTS).prior(Source::Learned, SHAPES_OF_ID)
-            }
+            Some(own) => self.prior_of(&own, &tenant),
             None => tenant.prior(Source::Tenant, SHAPES_OF_TENANT),
         }
+    }
+
+    /// What is believed of a meeting whose ID is known. Its mean is drawn towards the tenant's the more, the
+    /// less is known of it and the less the tenant's meetings differ. How much it scatters follows from its
+    /// own sizes, and from how much those of other IDs did.
+    fn prior_of(&self, own: &Spread, tenant: &Spread) -> Prior {
+        let usual = self.scatter.of(own.mean);
+        let pull = (usual / (tenant.variance + 1.0)).min(TENANT_COUNTS);
+        let mean = (own.count * own.mean + pull * tenant.mean) / (own.count + pull);
+        let within =
+            (own.count * own.variance + SCATTER_COUNTS * usual) / (own.count + SCATTER_COUNTS);
+        let variance = within * (1.0 + 1.0 / (own.count + pull));
+        Spread { count: own.count, mean, variance }.prior(Source::Learned, SHAPES_OF_ID)
     }
 
     /// A meeting had `size` people when it had most.
@@ -159,6 +206,7 @@ impl Sizes {
         self.all.add(size, COUNT_OF_TENANT_MAX);
         self.tenants.entry(key.tenant).or_default().add(size, COUNT_OF_TENANT_MAX);
         let mut spread = self.ids.get(&key).and_then(|learned| learned.at(now)).unwrap_or_default();
+        self.scatter.learn(&spread, size);
         spread.add(size, COUNT_OF_ID_MAX);
         self.ids.insert(key, Learned { spread, last: signed(now) });
         self.bound();
@@ -283,6 +331,24 @@ mod tests {
         assert!((56.0..60.1).contains(&often.mean) && often.shape > once.shape, "{often:?}");
         // Those nobody knows are believed to be larger, too.
         assert!(prior(&sizes, "x", 9).mean > 15.0);
+    }
+
+    #[test]
+    fn how_far_sizes_scatter_is_learned_from_all_ids() {
+        let known_once = |sizes_of_others: [u32; 3]| {
+            let mut sizes = Sizes::default();
+            for other in 0..40 {
+                for (day, size) in (0..).zip(sizes_of_others) {
+                    sizes.learn(key(&format!("other-{other}")), size + other, Moment(day * DAY_MS));
+                }
+            }
+            sizes.learn(key("m"), 30, Moment(3 * DAY_MS));
+            prior(&sizes, "m", 3)
+        };
+        let (steady, wild) = (known_once([20, 21, 19]), known_once([5, 60, 20]));
+        assert!(steady.shape > 2.0 * wild.shape, "{steady:?} {wild:?}");
+        // Where rooms differ and each is like itself, a room is what it was.
+        assert!((29.0..32.0).contains(&steady.mean), "{steady:?}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! How requests arrive: from what was written to what is used.
 
+use std::time::Duration;
+
 use crate::config::check::Check;
 use crate::config::file::edge::EdgeFile;
-use crate::config::settings::edge::TrustedProxies;
+use crate::config::settings::edge::{SecurityHeaders, TrustedProxies};
 
 impl Check<'_> {
     pub(super) fn trusted_proxies(
@@ -22,6 +24,21 @@ impl Check<'_> {
         TrustedProxies {
             networks: networks.unwrap_or_default(),
             header: header.unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn security_headers(
+        &mut self,
+        file: &mut EdgeFile,
+        env: &mut EdgeFile,
+    ) -> SecurityHeaders {
+        let default = SecurityHeaders::default();
+        let enabled = self.either(file.security_headers.take(), env.security_headers.take());
+        let days = self.either(file.hsts_days.take(), env.hsts_days.take());
+        SecurityHeaders {
+            enabled: enabled.unwrap_or(default.enabled),
+            hsts: days
+                .map_or(default.hsts, |days| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
         }
     }
 }

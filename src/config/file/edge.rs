@@ -14,7 +14,12 @@ use crate::config::settings::edge::ProxyHeader;
 pub(crate) struct EdgeFile {
     pub(crate) trusted_proxies: Option<Located<Vec<IpNet>>>,
     pub(crate) client_header: Option<Located<ProxyHeader>>,
+    pub(crate) security_headers: Option<Located<bool>>,
+    pub(crate) hsts_days: Option<Located<u32>>,
 }
+
+/// Ten years; browsers take what they are told.
+const HSTS_DAYS_MAX: u32 = 3650;
 
 impl Reader<'_> {
     pub(super) fn edge(&mut self, top: &Fields<'_>) -> EdgeFile {
@@ -22,6 +27,14 @@ impl Reader<'_> {
         EdgeFile {
             trusted_proxies: trusted.and_then(|node| self.networks_in(node, "trusted_proxies")),
             client_header: top.get("client_header").and_then(|node| self.client_header(node)),
+            security_headers: top.get("security_headers").and_then(|node| {
+                let value = node.flag("security_headers", self.problems)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
+            hsts_days: top.get("hsts_days").and_then(|node| {
+                let value = node.whole("hsts_days", 0..=HSTS_DAYS_MAX, self.problems)?;
+                Some(Located { value, place: node.place.clone() })
+            }),
         }
     }
 

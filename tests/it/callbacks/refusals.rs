@@ -74,7 +74,7 @@ async fn addresses_that_are_not_allowed_are_never_called() {
 }
 
 /// Sends everybody to `location`; on a port of its own.
-async fn redirector(location: String) -> std::net::SocketAddr {
+pub(crate) async fn redirector(status: &'static str, location: String) -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -82,7 +82,7 @@ async fn redirector(location: String) -> std::net::SocketAddr {
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 4096]).await;
             let answer = format!(
-                "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                "HTTP/1.1 {status}\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             );
             let _ = stream.write_all(answer.as_bytes()).await;
         }
@@ -102,7 +102,7 @@ async fn redirects_of_an_end_are_followed_to_where_it_may_be_told() {
     .into_iter()
     .enumerate()
     {
-        let through = redirector(location).await;
+        let through = redirector("302 Found", location).await;
         let url = encoded(&format!("http://{through}/"));
         let query = format!("meetingID=m{n}&name=nn&meetingEndedURL={url}");
         world.gateway.get("create", &query).await.assert_success();

@@ -38,6 +38,7 @@ const CASES: &[Case] = &[
     ("new: another order is another", SHA256, "a=1&meetingID=room", "meetingID=room&a=1&checksum=@", "", false),
     ("C9", SHA256, "", "", "meetingID=room&checksum=@", true),
     ("CK6", SHA1, "", "", "meetingID=room&checksum=@", true),
+    ("CK7", SHA256, "", "", "meetingID=room&checksum=@", true),
     ("C9: as BBB 2.x hashes it", SHA1, "a=1&meetingID=room", "", "meetingID=room&a=1&checksum=@", true),
     ("C11: the query is used", SHA256, ID, "meetingID=room&checksum=@", "a=1", true),
     ("C11: a form beside a query is not hashed", SHA256, "a=1", "meetingID=room&checksum=@", "a=1", false),

@@ -173,10 +173,15 @@ async fn a_create_with_slides_goes_on_when_a_server_refuses_the_connection() {
     let world = roomy(3).await;
     world.sims[0].stop().await;
     world.sims[1].stop().await;
-    let slides = large_slides(1_500_000);
+    let slides = large_slides(2 * 1024 * 1024);
     let answer = world.gateway.post("create", "meetingID=room&name=nn", XML, slides.clone()).await;
     answer.assert_success();
     assert_eq!(world.sims[2].calls_of("create")[0].body, slides.as_bytes());
+    // Later slides meet no connection that their server may have closed meanwhile: they could not be sent again.
+    let answer = world.gateway.post("insertDocument", "meetingID=room", XML, slides.clone()).await;
+    answer.assert_success();
+    let sent = &world.sims[2].calls_of("insertDocument")[0];
+    assert_eq!((sent.header("connection"), &sent.body[..]), (Some("close"), slides.as_bytes()));
 }
 
 /// Slides of up to 64 KiB are kept and sent again; larger ones are not, and the client is told.

@@ -3,6 +3,7 @@
 
 mod admin;
 mod edge;
+mod freshness;
 mod listen;
 
 use std::num::NonZero;
@@ -42,6 +43,7 @@ pub(crate) fn check(
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
     let timeouts = check.timeouts(file.timeouts, env.timeouts);
+    let freshness = check.freshness(file.freshness, env.freshness);
     let limits = check.limits(file.limits, env.limits);
     let heal = check.either(file.join.heal_create_time, env.join.heal_create_time);
     let networks = check.either(file.callbacks.networks, env.callbacks.networks);
@@ -65,7 +67,7 @@ pub(crate) fn check(
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
-        freshness: (source.env)("TINYSCALE_FRESHNESS").and_then(|t| t.parse().ok()).map_or_else(Default::default, |ms| crate::config::settings::Freshness::all(Duration::from_millis(ms))),
+        freshness,
         limits,
         heal_create_time: heal.unwrap_or(true),
         callbacks: CallbackSettings { networks: networks.unwrap_or_default() },

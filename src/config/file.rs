@@ -7,6 +7,7 @@ pub(crate) mod balance;
 pub(crate) mod callbacks;
 pub(crate) mod drain;
 pub(crate) mod edge;
+pub(crate) mod freshness;
 mod limits;
 pub(crate) mod listen;
 
@@ -25,6 +26,7 @@ use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
+use crate::config::file::freshness::FreshnessFile;
 use crate::config::file::listen::ListenFile;
 use crate::config::problem::{Located, Place, Problems};
 use crate::config::secret::SecretSource;
@@ -43,6 +45,7 @@ pub(crate) struct File {
     pub(crate) balance: BalanceFile,
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
+    pub(crate) freshness: FreshnessFile,
     pub(crate) limits: LimitsFile,
     pub(crate) join: JoinFile,
     pub(crate) callbacks: CallbacksFile,
@@ -101,7 +104,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 21] = [
+const TOP: [&str; 22] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -114,6 +117,7 @@ const TOP: [&str; 21] = [
     "balance",
     "probe",
     "timeouts",
+    "freshness",
     "limits",
     "join",
     "callbacks",
@@ -143,6 +147,7 @@ impl File {
             balance: top.get("balance").map(|node| read.balance(node)).unwrap_or_default(),
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
+            freshness: top.get("freshness").map(|node| read.freshness(node)).unwrap_or_default(),
             limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
             join: top.get("join").map(|node| read.join(node)).unwrap_or_default(),
             callbacks: top.get("callbacks").map(|node| read.callbacks(node)).unwrap_or_default(),

@@ -3,11 +3,11 @@
 
 pub mod admin;
 pub mod edge;
+pub mod freshness;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::bbb::call::CallName;
 use crate::bbb::checksum::Algorithm;
 use crate::bbb::secret::Secret;
 use crate::callback::target::Networks;
@@ -20,6 +20,7 @@ use crate::config::settings::admin::AdminSettings;
 pub use crate::config::settings::edge::{
     Address, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
 };
+pub use crate::config::settings::freshness::Freshness;
 use crate::hook::sign::Form;
 
 /// All of it.
@@ -211,41 +212,6 @@ impl Default for Timeouts {
             call: Duration::from_secs(10),
             fan_out: Duration::from_secs(5),
         }
-    }
-}
-
-/// For how long what a server answered is given again instead of asking anew, by call. Zero: never, and identical
-/// calls are not put together either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freshness {
-    /// getMeetingInfo.
-    pub meeting_info: Duration,
-    /// isMeetingRunning.
-    pub meeting_running: Duration,
-    /// getMeetings, for each server.
-    pub meetings: Duration,
-}
-
-impl Freshness {
-    /// The same for all calls.
-    pub fn all(freshness: Duration) -> Self {
-        Self { meeting_info: freshness, meeting_running: freshness, meetings: freshness }
-    }
-
-    /// That of `name`; nothing for a call that does more than look.
-    pub fn of(&self, name: &CallName) -> Duration {
-        match name {
-            CallName::GetMeetingInfo => self.meeting_info,
-            CallName::IsMeetingRunning => self.meeting_running,
-            CallName::GetMeetings => self.meetings,
-            _ => Duration::ZERO,
-        }
-    }
-}
-
-impl Default for Freshness {
-    fn default() -> Self {
-        Self::all(Duration::from_secs(1))
     }
 }
 

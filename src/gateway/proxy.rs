@@ -32,12 +32,17 @@ impl Gateway {
     fn learn(&self, exchange: &mut Exchange, answer: Option<&Answer>) {
         let Some(errand) = &mut exchange.errand else { return };
         learn::from_answer(&self.state, errand, answer);
-        if let Some(id) = &errand.meeting {
-            self.fresh.changed(&Key { tenant: errand.tenant, id: id.clone() });
-        }
+        self.meeting_changed(errand);
         let lived = (&self.former_lives, errand.running_since, &errand.meeting);
         if let (Some(lives), Some(before), Some(id)) = lived {
             lives.learn(&self.state.cluster(), errand.tenant, id, before);
+        }
+    }
+
+    /// What was read of the errand's meeting before is read again.
+    fn meeting_changed(&self, errand: &Errand) {
+        if let Some(id) = &errand.meeting {
+            self.fresh.changed(&Key { tenant: errand.tenant, id: id.clone() });
         }
     }
 
@@ -112,6 +117,10 @@ impl Gateway {
             (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
         let fault = exchange.fault.take().or(incomplete);
         let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
+        if let Some(errand) = &exchange.errand {
+            // It may have been carried out all the same.
+            self.meeting_changed(errand);
+        }
         // The outcome of a create is settled, or left in doubt, before anybody is answered.
         exchange.errand = None;
         let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);

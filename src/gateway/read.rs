@@ -98,9 +98,9 @@ impl Gateway {
             Ok((relayed, answer)) => {
                 learn::from_answer(&self.state, &mut errand, answer.as_ref());
                 let good = answer.is_some_and(|a| a.returncode == ReturnCode::Success);
-                let (told, bytes) = (Told::Relayed(Arc::new(relayed)), 0);
+                let told = Told::Relayed(Arc::new(relayed));
                 match lead {
-                    Some(lead) if good => lead.keep(told.clone(), told.bytes().max(bytes)),
+                    Some(lead) if good => lead.keep(told.clone(), told.bytes()),
                     Some(lead) => lead.tell(told.clone()),
                     None => {}
                 }

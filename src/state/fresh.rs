@@ -165,16 +165,12 @@ impl<A> Entry<A> {
 }
 
 impl<A> Lead<A> {
-    /// When the question was asked.
-    pub fn asked(&self) -> Moment {
-        self.asked
-    }
-
-    /// Tells all who wait, and keeps the answer of `bytes` for others.
+    /// Tells all who wait, and keeps the answer of `bytes` for others. The words of the question count as well.
     pub fn keep(self, answer: A, bytes: usize)
     where
         A: Clone,
     {
+        let bytes = bytes.saturating_add(self.question.words.len());
         self.replace(Some(Stage::Told { answer: answer.clone(), bytes, asked: self.asked }));
         self.tell.send_replace(Some(answer));
     }

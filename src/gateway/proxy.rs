@@ -176,7 +176,9 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        session.set_keepalive(Some(KEEPALIVE_S));
+        // An HTTP/1.0 client reads until the connection ends.
+        let is_old = session.req_header().version == http::Version::HTTP_10;
+        session.set_keepalive((!is_old).then_some(KEEPALIVE_S));
         let client =
             panics::caught_now(|| Ok(edge::client::client(session, &self.trusted_proxies)));
         let client = panics::outcome(client, exchange)?;

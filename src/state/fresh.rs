@@ -302,13 +302,14 @@ mod tests {
     fn what_is_kept_is_bounded_and_let_go() {
         let fresh = Arc::<Fresh<u32>>::default();
         for number in 0..100 {
-            lead(&fresh, question("m", &number.to_string()), 0).keep(number, PART_BYTES_MAX / 10);
+            lead(&fresh, question("m", &number.to_string()), 0)
+                .keep(number, PART_BYTES_MAX / 10 - 10);
         }
         let kept = (0..100).filter(|n| {
             matches!(fresh.ask(question("m", &n.to_string()), SECOND, Moment(1)), Ask::Told(_))
         });
         assert_eq!(kept.count(), 10);
-        lead(&fresh, question("m", "late"), 1000).keep(0, PART_BYTES_MAX);
+        lead(&fresh, question("m", "late"), 1000).keep(0, PART_BYTES_MAX - 10);
         assert_eq!(told(&fresh, question("m", "late"), 1001), Some(0));
     }
 }

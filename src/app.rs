@@ -26,6 +26,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_core::apps::HttpServerOptions;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::v1::Connector;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::BackgroundService;
@@ -194,8 +196,10 @@ impl App {
         // No reload in between, which this gateway would miss.
         let fleet = self.fleet.lock();
         let (state, addresses) = (self.state.clone(), self.addresses.clone());
+        let connector = Connector::new(Some(ConnectorOptions::from_server_conf(conf)));
+        let (settings, client) = (self.settings(), self.client());
         let gateway =
-            Gateway::new(&self.settings(), called(&fleet), state, self.client(), addresses)?;
+            Gateway::new(&settings, called(&fleet), state, client, addresses, connector.into())?;
         let gateway = gateway.with_access_log(self.access_log()?).with_guard(self.guard.clone());
         let live = Live::new(gateway.with_callbacks(callbacks).with_entrance(entrance));
         let live = self.live.get_or_init(|| live).clone();

@@ -23,6 +23,7 @@ mod page;
 mod panics;
 mod peers;
 mod proxy;
+mod read;
 mod recordings;
 mod request;
 mod retry;
@@ -31,6 +32,7 @@ mod upstream;
 use std::sync::Arc;
 
 use pingora_core::Result;
+use pingora_core::connectors::http::v1::Connector;
 use pingora_proxy::Session;
 
 use crate::bbb::call::{BodyType, Call, CallName, SignedCall};
@@ -41,9 +43,10 @@ use crate::bbb::reply::Reply;
 use crate::callback;
 use crate::client::Client;
 use crate::client::addresses::Addresses;
+use crate::cluster::meetings::Key;
 use crate::cluster::server::ServerId;
 use crate::config::settings::{
-    Limits, SecurityHeaders, ServerSettings, Settings, Timeouts, TrustedProxies,
+    Freshness, Limits, SecurityHeaders, ServerSettings, Settings, Timeouts, TrustedProxies,
 };
 use crate::edge::access_log::writer::AccessLog;
 use crate::edge::guard::Guard;
@@ -55,9 +58,11 @@ use crate::gateway::create_time::FormerLives;
 use crate::gateway::entrance::Entrance;
 use crate::gateway::exchange::{Create, Errand, Exchange};
 use crate::gateway::peers::Peers;
+use crate::gateway::read::Told;
 use crate::gateway::request::Head;
 use crate::route::{self, Decision};
 use crate::state::State;
+use crate::state::fresh::Fresh;
 use crate::tenant::Tenants;
 
 /// What all bodies of parameters that are being read may take together, beyond 64 KiB each.
@@ -81,6 +86,9 @@ pub struct Gateway {
     browsers: Browsers,
     access_log: Option<AccessLog>,
     guard: Arc<Guard>,
+    connector: Arc<Connector>,
+    fresh: Arc<Fresh<Told>>,
+    freshness: Freshness,
 }
 
 impl Gateway {
@@ -91,6 +99,7 @@ impl Gateway {
         state: Arc<State>,
         client: Client,
         addresses: Arc<Addresses>,
+        connector: Arc<Connector>,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             state,
@@ -110,6 +119,9 @@ impl Gateway {
             browsers: Browsers::new(settings.cluster_proxy),
             access_log: None,
             guard: Arc::default(),
+            connector,
+            fresh: Arc::default(),
+            freshness: settings.freshness,
         })
     }
 
@@ -120,7 +132,7 @@ impl Gateway {
         servers: impl IntoIterator<Item = (ServerId, &'s ServerSettings)>,
     ) -> anyhow::Result<Self> {
         let (state, client) = (self.state.clone(), self.client.clone());
-        let anew = Self::new(settings, [], state, client, Arc::default())?;
+        let anew = Self::new(settings, [], state, client, Arc::default(), self.connector.clone())?;
         let peers = self.peers.renewed(servers, settings.timeouts)?;
         let lives = anew.former_lives.clone().map(|new| self.former_lives.clone().unwrap_or(new));
         let is_as_large = self.limits.documents_bytes == settings.limits.documents_bytes;
@@ -128,7 +140,8 @@ impl Gateway {
         let (callbacks, entrance) = (self.callbacks.clone(), self.entrance.clone());
         let (access_log, guard) = (self.access_log.clone(), self.guard.clone());
         let browsers = self.browsers.renewed(settings.cluster_proxy);
-        let known = Self { callbacks, entrance, access_log, guard, browsers, ..anew };
+        let fresh = self.fresh.clone();
+        let known = Self { callbacks, entrance, access_log, guard, browsers, fresh, ..anew };
         Ok(Self { peers, former_lives: lives, room, ..known })
     }
 
@@ -148,7 +161,7 @@ impl Gateway {
             (Some(outcome), _) => outcome,
             (None, _) if callback::token_of(&head.path).is_some() => {
                 exchange.label = "callback".to_owned();
-                Outcome::Empty(self.callback(session, &head).await?)
+                Outcome::Empty(Box::pin(self.callback(session, &head)).await?)
             }
             (None, name) if !self.allows(exchange, name.as_ref()) => {
                 Self::too_many(exchange, name.as_ref())
@@ -186,16 +199,22 @@ impl Gateway {
         {
             return refuse(Fault::body_too_large(exchange.body_bytes_max));
         }
-        if let Some(reply) = self.hooks(name, head).await {
+        if name.as_str().starts_with("hooks/")
+            && let Some(reply) = Box::pin(self.hooks(name, head)).await
+        {
             return Ok(Outcome::Reply(reply));
         }
         let names_meeting = query::first(&head.query, "meetingID").is_some();
         if let Some(reply) = route::before_verifying(name, head.method, head.body, names_meeting) {
             return Ok(Outcome::Reply(reply));
         }
-        let form = match self.read_parameters(session, exchange, head, name).await? {
-            Ok(form) => form,
-            Err(fault) => return refuse(fault),
+        let form = if head.has_body {
+            match Box::pin(self.read_parameters(session, exchange, head, name)).await? {
+                Ok(form) => form,
+                Err(fault) => return refuse(fault),
+            }
+        } else {
+            None
         };
         let signed = SignedCall { name, query: &head.query, form: form.as_deref() };
         match self.tenants.verify(&signed) {
@@ -286,28 +305,34 @@ impl Gateway {
             Decision::Redirect(to) => {
                 self.state.joined(tenant, &to.meeting);
                 self.note_server(&mut exchange.note, tenant, &to.meeting);
+                self.fresh.changed(&Key { tenant, id: to.meeting.clone() });
                 return Ok(Outcome::Redirect(to.location));
             }
             Decision::FanOut(what) => {
-                return Ok(Outcome::Reply(self.fan_out(what, &call).await));
+                return Ok(Outcome::Reply(Box::pin(self.fan_out(what, &call)).await));
             }
-            Decision::OfRecording(id) => match self.server_of(&id).await {
+            Decision::OfRecording(id) => match Box::pin(self.server_of(&id)).await {
                 Ok(to) => {
                     let errand = Errand::new(tenant, call, None, to, has_body, Create::No);
                     exchange.errand = Some(errand);
                 }
                 Err(reply) => return Ok(Outcome::Reply(reply)),
             },
+            Decision::Forward(to) if !has_body && read::only_looks(call.name()) => {
+                return Ok(self.read(session, exchange, tenant, call, to).await);
+            }
             Decision::Forward(to) => {
+                self.fresh.changed(&Key { tenant, id: to.meeting.clone() });
                 let (meeting, to) = (Some(to.meeting), (to.server, to.spec));
                 let errand = Errand::new(tenant, call, meeting, to, has_body, Create::No);
                 exchange.errand = Some(errand);
             }
             Decision::Place(id, wish) => {
+                self.fresh.changed(&Key { tenant, id: id.clone() });
                 // The front end may give up; the meeting is being made all the same, and its answer settles
                 // the claim.
                 session.as_mut().set_abort_on_close(false);
-                match self.create(tenant, call, id, wish, has_body).await {
+                match Box::pin(self.create(tenant, call, id, wish, has_body)).await {
                     Ok(errand) => exchange.errand = Some(errand),
                     Err(fault) => {
                         return Ok(Outcome::Reply(Reply::fault(&fault, exchange.format)));

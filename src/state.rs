@@ -4,6 +4,7 @@
 pub mod claims;
 pub mod connections;
 pub mod events;
+pub mod fresh;
 pub mod hooks;
 pub mod in_flight;
 pub mod operate;

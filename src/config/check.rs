@@ -3,6 +3,7 @@
 
 mod admin;
 mod edge;
+mod freshness;
 mod listen;
 mod traffic;
 
@@ -45,6 +46,7 @@ pub(crate) fn check(
     let servers = check.servers(file.servers, env.servers);
     let probe = check.probe(file.probe, env.probe);
     let timeouts = check.timeouts(file.timeouts, env.timeouts);
+    let freshness = check.freshness(file.freshness, env.freshness);
     let limits = check.limits(file.limits, env.limits);
     let abuse = check.abuse(file.abuse, env.abuse);
     let access_log = check.access_log(file.access_log, env.access_log);
@@ -81,6 +83,7 @@ pub(crate) fn check(
         balance: check.balance(file.balance, env.balance),
         probe,
         timeouts,
+        freshness,
         limits,
         abuse,
         access_log,

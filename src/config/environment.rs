@@ -159,6 +159,12 @@ pub const VARIABLES: &[Variable] = &[
         "a call that asks all servers",
     ),
     variable(
+        "TINYSCALE_FRESHNESS",
+        "freshness",
+        "1s",
+        "how long an answer about a meeting is given again; 0: never",
+    ),
+    variable(
         "TINYSCALE_LIMITS_DOCUMENTS",
         "limits.documents",
         "8MiB",

@@ -7,6 +7,7 @@ pub(crate) mod balance;
 pub(crate) mod callbacks;
 pub(crate) mod drain;
 pub(crate) mod edge;
+pub(crate) mod freshness;
 mod limits;
 pub(crate) mod listen;
 pub(crate) mod process;
@@ -27,6 +28,7 @@ use crate::config::file::balance::BalanceFile;
 use crate::config::file::callbacks::{CallbacksFile, HooksFile};
 use crate::config::file::drain::DrainFile;
 use crate::config::file::edge::EdgeFile;
+use crate::config::file::freshness::FreshnessFile;
 use crate::config::file::listen::ListenFile;
 use crate::config::file::process::ProcessFile;
 use crate::config::file::traffic::{AbuseFile, AccessLogFile};
@@ -47,6 +49,7 @@ pub(crate) struct File {
     pub(crate) balance: BalanceFile,
     pub(crate) probe: ProbeFile,
     pub(crate) timeouts: TimeoutsFile,
+    pub(crate) freshness: FreshnessFile,
     pub(crate) limits: LimitsFile,
     pub(crate) abuse: AbuseFile,
     pub(crate) access_log: AccessLogFile,
@@ -108,7 +111,7 @@ pub(crate) struct TlsFile {
     pub(crate) verify: Option<bool>,
 }
 
-const TOP: [&str; 25] = [
+const TOP: [&str; 26] = [
     "listen",
     "trusted_proxies",
     "client_header",
@@ -122,6 +125,7 @@ const TOP: [&str; 25] = [
     "balance",
     "probe",
     "timeouts",
+    "freshness",
     "limits",
     "abuse",
     "access_log",
@@ -154,6 +158,7 @@ impl File {
             balance: top.get("balance").map(|node| read.balance(node)).unwrap_or_default(),
             probe: top.get("probe").map(|node| read.probe(node)).unwrap_or_default(),
             timeouts: top.get("timeouts").map(|node| read.timeouts(node)).unwrap_or_default(),
+            freshness: top.get("freshness").map(|node| read.freshness(node)).unwrap_or_default(),
             limits: top.get("limits").map(|node| read.limits(node)).unwrap_or_default(),
             abuse: top.get("abuse").map(|node| read.abuse(node)).unwrap_or_default(),
             access_log: top.get("access_log").map(|node| read.access_log(node)).unwrap_or_default(),

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod edge;
+pub mod freshness;
 pub mod traffic;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::config::settings::admin::AdminSettings;
 pub use crate::config::settings::edge::{
     Address, ClusterProxy, Listen, ProxyHeader, SecurityHeaders, TrustedProxies,
 };
+pub use crate::config::settings::freshness::Freshness;
 use crate::config::settings::traffic::{AbuseSettings, AccessLogSettings};
 use crate::hook::sign::Form;
 
@@ -48,6 +50,8 @@ pub struct Settings {
     pub probe: ProbeSettings,
     /// How long calls to servers may take.
     pub timeouts: Timeouts,
+    /// For how long answers about a meeting are given again.
+    pub freshness: Freshness,
     /// The largest request bodies.
     pub limits: Limits,
     /// How much one client may ask for.

@@ -1,5 +1,7 @@
 //! Answers as they leave: everything that tinyscale says itself goes out here.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
@@ -9,6 +11,7 @@ use pingora_proxy::Session;
 use crate::bbb::reply::Reply;
 use crate::gateway::gzip;
 use crate::gateway::page::{self, Page};
+use crate::gateway::read::Relayed;
 use crate::gateway::request::accepts_gzip;
 
 /// When a server whose callback was not taken may try again.
@@ -29,7 +32,9 @@ pub(crate) enum Outcome {
     Text(StatusCode, Bytes),
     /// What was asked for is at this URL.
     Moved(StatusCode, String),
-    /// A server's answer.
+    /// A server's answer, held whole.
+    Relayed(Arc<Relayed>),
+    /// A server's answer, as it comes.
     Forward,
 }
 
@@ -38,7 +43,16 @@ pub(crate) async fn send(session: &mut Session, reply: &Reply) -> Result<()> {
     let mut answer = ResponseHeader::build(200, Some(7))?;
     answer.insert_header(header::CONTENT_TYPE, reply.format.content_type())?;
     answer.insert_header(header::CACHE_CONTROL, "no-cache")?;
-    let mut body = reply.body.clone();
+    pack(session, answer, reply.body.clone()).await
+}
+
+/// Sends what a server answered.
+pub(crate) async fn relay(session: &mut Session, relayed: &Relayed) -> Result<()> {
+    pack(session, relayed.header.clone(), relayed.body.clone()).await
+}
+
+/// Compresses what is worth it, for who wants it so.
+async fn pack(session: &mut Session, mut answer: ResponseHeader, mut body: Bytes) -> Result<()> {
     if body.len() >= gzip::WORTH_BYTES {
         answer.insert_header(header::VARY, "Accept-Encoding")?;
         if accepts_gzip(&session.req_header().headers) {

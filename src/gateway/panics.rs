@@ -15,8 +15,12 @@ pub(crate) struct Caught;
 
 /// `handling`, or that it panicked. What it had borrowed is as it was at that moment, so the caller gives the
 /// request up.
-pub(crate) async fn caught<T>(handling: impl Future<Output = T>) -> std::result::Result<T, Caught> {
-    AssertUnwindSafe(handling).catch_unwind().await.map_err(|_| Caught)
+///
+/// No `async fn`: that would hold `handling` twice, and it is moved with every request.
+pub(crate) fn caught<T>(
+    handling: impl Future<Output = T>,
+) -> impl Future<Output = std::result::Result<T, Caught>> {
+    AssertUnwindSafe(handling).catch_unwind().map(|ended| ended.map_err(|_| Caught))
 }
 
 /// The same of what does not wait.

@@ -18,6 +18,7 @@ use crate::bbb::fault::Fault;
 use crate::bbb::reply::Reply;
 use crate::bbb::xml::Answer;
 use crate::clock;
+use crate::cluster::meetings::Key;
 use crate::edge;
 use crate::gateway::answer::Outcome;
 use crate::gateway::exchange::{Create, Errand, Exchange};
@@ -33,9 +34,17 @@ impl Gateway {
         let Some(errand) = &mut exchange.errand else { return };
         exchange.note.answered(errand, answer, self.state.now());
         learn::from_answer(&self.state, errand, answer);
+        self.meeting_changed(errand);
         let lived = (&self.former_lives, errand.running_since, &errand.meeting);
         if let (Some(lives), Some(before), Some(id)) = lived {
             lives.learn(&self.state.cluster(), errand.tenant, id, before);
+        }
+    }
+
+    /// What was read of the errand's meeting before is read again.
+    fn meeting_changed(&self, errand: &Errand) {
+        if let Some(id) = &errand.meeting {
+            self.fresh.changed(&Key { tenant: errand.tenant, id: id.clone() });
         }
     }
 
@@ -112,7 +121,7 @@ impl Gateway {
         error: &Error,
         exchange: &mut Exchange,
     ) -> bool {
-        self.report(exchange, error);
+        Self::report(exchange, error);
         if exchange.visit.is_some() {
             let is_unsent = session.response_written().is_none();
             return is_unsent && answer::empty(session, StatusCode::BAD_GATEWAY).await.is_ok();
@@ -122,6 +131,10 @@ impl Gateway {
             (*error.esource() == ErrorSource::Downstream).then(Fault::request_incomplete);
         let fault = exchange.fault.take().or(incomplete);
         let fault = fault.or(exchange.errand.as_ref().map(Errand::fault));
+        if let Some(errand) = &exchange.errand {
+            // It may have been carried out all the same.
+            self.meeting_changed(errand);
+        }
         // The outcome of a create is settled, or left in doubt, before anybody is answered.
         exchange.errand = None;
         let reply = Reply::fault(&fault.unwrap_or_else(Fault::internal), exchange.format);
@@ -185,7 +198,9 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         self.header_is_here(session);
-        if self.state.connections().are_leaving() {
+        // An HTTP/1.0 client reads until the connection ends.
+        let is_old = session.req_header().version == http::Version::HTTP_10;
+        if is_old || self.state.connections().are_leaving() {
             session.set_keepalive(None);
         }
         let told = panics::caught_now(|| {
@@ -230,6 +245,7 @@ impl ProxyHttp for Gateway {
         match outcome {
             Outcome::Forward => return Ok(false),
             Outcome::Reply(reply) => answer::send(session, &reply).await?,
+            Outcome::Relayed(relayed) => answer::relay(session, &relayed).await?,
             Outcome::Redirect(location) => answer::redirect(session, &location).await?,
             Outcome::Empty(status) => answer::empty(session, status).await?,
             Outcome::Page(page) => answer::show(session, page).await?,

@@ -85,8 +85,8 @@ pub(crate) fn refuse(session: &Session) -> Option<Fault> {
     let raw = session.as_ref().as_http1().map(|http1| http1.get_headers_raw_bytes());
     let raw = raw.as_deref().unwrap_or_default();
     // A line that ends without CR is where two parsers part ways.
-    let bare = |pair: &[u8]| matches!(pair, [before, b'\n'] if *before != b'\r');
-    if raw.windows(2).any(bare) {
+    let bare = |at: usize| at == 0 || raw.get(at - 1) != Some(&b'\r');
+    if memchr::memchr_iter(b'\n', raw).any(bare) {
         return Some(Fault::malformed_request());
     }
     let lines = raw.len().saturating_sub(header.raw_path().len());

@@ -134,18 +134,23 @@ impl Gateway {
     }
 
     /// Says once, in words without a URI, that a call got no answer from its server.
-    pub(super) fn report(&self, exchange: &Exchange, error: &Error) {
+    pub(super) fn report(exchange: &Exchange, error: &Error) {
         let Some(errand) = &exchange.errand else { return };
         if *error.esource() == ErrorSource::Downstream {
             log::debug!("client went away; call={}", exchange.label);
             return;
         }
+        Self::report_errand(errand, &exchange.label, error);
+    }
+
+    /// The same of an errand that is not the exchange's.
+    pub(super) fn report_errand(errand: &Errand, call: &str, error: &Error) {
         let reason = if let ErrorType::HTTPStatus(status) = error.etype() {
             format!("HTTP status {status}")
         } else {
             error.etype().as_str().to_owned()
         };
-        let (call, server, tries) = (&exchange.label, &errand.spec.name, errand.tries);
+        let (server, tries) = (&errand.spec.name, errand.tries);
         log::warn!("call got no answer; call={call} server={server} tries={tries} reason={reason}");
     }
 }

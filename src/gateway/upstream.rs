@@ -66,12 +66,18 @@ pub(crate) fn write_request(session: &Session, errand: &Errand) -> Result<Reques
     Ok(request)
 }
 
-/// Judges the header of an answer and turns it into the one that the client gets.
-pub(crate) fn take_header(
-    session: &Session,
-    answer: &mut ResponseHeader,
-    exchange: &mut Exchange,
-) -> Result<()> {
+/// The header of an answer that is one.
+pub(crate) struct Judged {
+    /// What of it goes on, without length and encoding.
+    pub(crate) header: ResponseHeader,
+    /// Reads the body, if the server compressed it.
+    pub(crate) unpacker: Option<Unpacker>,
+    /// The length that the server announced.
+    pub(crate) bytes: Option<usize>,
+}
+
+/// Judges the header of an answer.
+pub(crate) fn judge(answer: &ResponseHeader) -> Result<Judged> {
     if answer.status != StatusCode::OK {
         let status = answer.status.as_u16();
         return Error::e_explain(ErrorType::HTTPStatus(status), "instead of an answer");
@@ -85,7 +91,7 @@ pub(crate) fn take_header(
         return Error::e_explain(ErrorType::Custom("nonsense"), "the answer is empty");
     }
     // Nobody asked for either, but some proxy in front of a server may always do it.
-    exchange.unpacker = match text(header::CONTENT_ENCODING) {
+    let unpacker = match text(header::CONTENT_ENCODING) {
         None | Some("" | "identity") => None,
         Some("gzip" | "x-gzip") => Some(Unpacker::default()),
         Some(_) => {
@@ -98,6 +104,17 @@ pub(crate) fn take_header(
             written.insert_header(name, value)?;
         }
     }
+    Ok(Judged { header: written, unpacker, bytes })
+}
+
+/// Judges the header of an answer and turns it into the one that the client gets.
+pub(crate) fn take_header(
+    session: &Session,
+    answer: &mut ResponseHeader,
+    exchange: &mut Exchange,
+) -> Result<()> {
+    let Judged { header: mut written, unpacker, bytes } = judge(answer)?;
+    exchange.unpacker = unpacker;
     // Servers mostly do not say how long their answers are.
     let is_large = bytes.is_none_or(|bytes| bytes >= gzip::WORTH_BYTES);
     if is_large && session.req_header().method != Method::HEAD {

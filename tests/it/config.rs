@@ -16,7 +16,8 @@ use tinyscale::config::environment::VARIABLES;
 use tinyscale::config::problem::Problems;
 use tinyscale::config::settings::edge::Redirect;
 use tinyscale::config::settings::{
-    HookSettings, Limits, ProbeSettings, ProxyHeader, SecurityHeaders, Settings, Timeouts, TlsCheck,
+    Freshness, HookSettings, Limits, ProbeSettings, ProxyHeader, SecurityHeaders, Settings,
+    Timeouts, TlsCheck,
 };
 use tinyscale::config::{Source, load};
 use tinyscale::hook::sign::Form;
@@ -253,6 +254,9 @@ fn everything_arrives() {
             other_bodies_bytes: 64 * 1024,
         }
     );
+    let freshness =
+        Freshness { meeting_info: Duration::from_secs(2), meeting_running: Duration::ZERO };
+    assert_eq!(settings.freshness, freshness);
     let shown: Vec<_> = settings.trusted_proxies.networks.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
     assert_eq!(settings.trusted_proxies.header, ProxyHeader::Forwarded);

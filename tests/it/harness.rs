@@ -105,7 +105,7 @@ pub(crate) fn settings(sims: &[Sim]) -> Settings {
 /// Settings with this list of `servers` in YAML, impatient so that tests are quick.
 pub(crate) fn configured(servers: &str) -> Settings {
     let yaml = format!(
-        "listen: [{{ address: \"127.0.0.1:0\" }}]\nsecrets: [{{ env: FRONT }}]\nthreads: 1\n\
+        "listen: [{{ address: \"127.0.0.1:0\" }}]\nsecrets: [{{ env: FRONT }}]\nthreads: 1\nfreshness: 0\n\
          probe: {{ interval: 100ms, timeout: 2s, backoff_max: 500ms }}\n\
          timeouts: {{ connect: 5s, create: 10s, call: 3s, fan_out: 2s }}\nservers:\n{servers}"
     );

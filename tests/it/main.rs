@@ -9,6 +9,7 @@ mod config;
 mod drain;
 mod edge;
 mod failures;
+mod fresh;
 mod front_ends;
 mod harness;
 mod hooks;

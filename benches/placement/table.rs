@@ -18,15 +18,22 @@ struct Row {
 impl Table {
     /// One day's most people on one server; `knowing` and `foreseeing` are what it is measured against.
     pub(crate) fn note(&mut self, name: &'static str, people: f64, knowing: f64, foreseeing: f64) {
-        let at = self.0.iter().position(|row| row.name == name).unwrap_or_else(|| {
-            let empty = Vec::new;
-            let row = Row { name, people: empty(), of_knowing: empty(), of_foreseeing: empty() };
-            self.0.push(row);
-            self.0.len() - 1
-        });
-        self.0[at].people.push(people);
-        self.0[at].of_knowing.push(people / knowing);
-        self.0[at].of_foreseeing.push(people / foreseeing);
+        let (of_knowing, of_foreseeing) = (vec![people / knowing], vec![people / foreseeing]);
+        self.row(Row { name, people: vec![people], of_knowing, of_foreseeing });
+    }
+
+    /// Adds the days of another one.
+    pub(crate) fn take(&mut self, other: Self) {
+        other.0.into_iter().for_each(|row| self.row(row));
+    }
+
+    fn row(&mut self, new: Row) {
+        let Some(row) = self.0.iter_mut().find(|row| row.name == new.name) else {
+            return self.0.push(new);
+        };
+        row.people.extend(new.people);
+        row.of_knowing.extend(new.of_knowing);
+        row.of_foreseeing.extend(new.of_foreseeing);
     }
 
     /// One row for each scheduler.

@@ -39,9 +39,16 @@ fn main() {
     };
     let mut tables = Habit::ALL.map(|habit| (habit, Table::default()));
     for (habit, table) in &mut tables {
-        for seed in first..first + count {
-            one_day(seed, *habit, table);
-        }
+        let habit = *habit;
+        // Days know nothing of each other; the table does not depend on how many run at a time.
+        std::thread::scope(|scope| {
+            let days: Vec<_> = (first..first + count)
+                .map(|seed| scope.spawn(move || one_day(seed, habit)))
+                .collect();
+            for day in days {
+                table.take(day.join().unwrap());
+            }
+        });
     }
     let times = Policy::ALL.map(|policy| (policy.name(), speed::decide(policy)));
     let text = table::markdown(&tables, first, count, &times);
@@ -54,7 +61,8 @@ fn main() {
     }
 }
 
-fn one_day(seed: u64, habit: Habit, table: &mut Table) {
+fn one_day(seed: u64, habit: Habit) -> Table {
+    let mut table = Table::default();
     let weeks = day::school(seed, WEEKS, habit);
     let day = weeks.last_week();
     let peak = |outcome: &Outcome| f64::from(outcome.peak.people);
@@ -90,6 +98,7 @@ fn one_day(seed: u64, habit: Habit, table: &mut Table) {
     note("knows sizes, comings and goings", knowing[1]);
     note("knows all creates to come, too", peak(&foreseeing));
     note("even share of all people", foreseeing.even);
+    table
 }
 
 fn setup(school: &School, seed: u64) -> Setup {

@@ -18,15 +18,22 @@ struct Row {
 impl Table {
     /// One day's most people on one server; `knowing` and `foreseeing` are what it is measured against.
     pub(crate) fn note(&mut self, name: &'static str, people: f64, knowing: f64, foreseeing: f64) {
-        let at = self.0.iter().position(|row| row.name == name).unwrap_or_else(|| {
-            let empty = Vec::new;
-            let row = Row { name, people: empty(), of_knowing: empty(), of_foreseeing: empty() };
-            self.0.push(row);
-            self.0.len() - 1
-        });
-        self.0[at].people.push(people);
-        self.0[at].of_knowing.push(people / knowing);
-        self.0[at].of_foreseeing.push(people / foreseeing);
+        let (of_knowing, of_foreseeing) = (vec![people / knowing], vec![people / foreseeing]);
+        self.row(Row { name, people: vec![people], of_knowing, of_foreseeing });
+    }
+
+    /// Adds the days of another one.
+    pub(crate) fn take(&mut self, other: Self) {
+        other.0.into_iter().for_each(|row| self.row(row));
+    }
+
+    fn row(&mut self, new: Row) {
+        let Some(row) = self.0.iter_mut().find(|row| row.name == new.name) else {
+            return self.0.push(new);
+        };
+        row.people.extend(new.people);
+        row.of_knowing.extend(new.of_knowing);
+        row.of_foreseeing.extend(new.of_foreseeing);
     }
 
     /// One row for each scheduler.
@@ -65,6 +72,11 @@ highest point of the meeting's own time stays lowest), chosen anew for each day.
 ";
 
 const MORE: &str = "
+With learned sizes this is within the goal of 1.05 on all three, and without within that of 1.10 on the first two. Rooms \
+made ahead that nobody has seen before are out of reach of it: there is nothing to tell them apart by, and all schedulers \
+that do not know sizes are at 1.25 or above. Giving every server equally many of them is then slightly better than \
+ours.
+
 ## Days around the bell in more detail
 
 Here also divided by a scheduler that *foresees all*: it knows all creates to come, too, and plans the whole day beforehand, \

@@ -1,8 +1,9 @@
 //! The cluster core against servers that die, restart empty, answer late or not at all, and a gateway that is
 //! killed: seeded, without I/O, with the rules of design section 1 checked after every step.
 //!
-//! `SIM_SEED=n` replays one seed, `SIM_SEEDS=n` runs that many. The shell around the core is modelled here as
-//! `gateway` behaves: it moves a create on only when nothing was sent, and asks the server when in doubt.
+//! `SIM_SEED=n` replays one seed; `SIM_SEEDS=n` runs that many, from `SIM_SEED` on if that is set, too. The shell
+//! around the core is modelled here as `gateway` behaves: it moves a create on only when nothing was sent, and asks
+//! the server when in doubt.
 
 use std::collections::HashMap;
 
@@ -568,10 +569,11 @@ fn run(seed: u64) {
 #[test]
 fn no_fault_doubles_or_loses_a_meeting() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = number("SIM_SEED") {
-        return run(seed);
-    }
-    for seed in 0..number("SIM_SEEDS").unwrap_or(256) {
+    let (first, count) = match (number("SIM_SEED"), number("SIM_SEEDS")) {
+        (Some(seed), count) => (seed, count.unwrap_or(1)),
+        (None, count) => (0, count.unwrap_or(256)),
+    };
+    for seed in first..first + count {
         run(seed);
     }
 }

@@ -271,6 +271,11 @@ fn everything_arrives() {
     assert!(process.reload_on_change && process.upgrade_deadline == Duration::from_secs(90));
     assert_eq!((settings.threads, settings.grace_period), (3, Duration::ZERO));
     assert!(settings.strict);
+}
+
+#[test]
+fn everything_about_placement_arrives() {
+    let settings = valid("everything.yaml");
     assert_eq!(settings.balance.failover_after, None);
     assert_eq!(settings.balance.policy, Policy::RoundRobin);
     let weights = Weights {

@@ -682,7 +682,11 @@ async fn as_many_files_may_be_open_as_the_system_lets_us() {
 #[tokio::test]
 async fn the_log_tells_nothing_of_what_clients_send() {
     let sims = sims(2).await;
-    let process = Operator::of(&sims).with("TINYSCALE_TIMEOUTS_CALL", "500ms").start();
+    // Each call is to meet the server's failure, not an answer that was fresh before.
+    let process = Operator::of(&sims)
+        .with("TINYSCALE_TIMEOUTS_CALL", "500ms")
+        .with("TINYSCALE_FRESHNESS", "0")
+        .start();
     let address = process.address().await;
     let id = "meetingID=CANARY-room";
     process.get("create", &format!("{id}&name=CANARY&attendeePW=CANARY")).await.assert_success();

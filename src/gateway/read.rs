@@ -98,7 +98,11 @@ impl Gateway {
         exchange.note.server = Some(spec.name.to_string());
         let mut errand =
             Errand::new(tenant, call, Some(to.meeting), (server, spec), false, Create::No);
-        match Box::pin(self.ask_server(session, exchange, &mut errand)).await {
+        // `timeouts.call` bounds each silence only, and a server that trickles would hold up all who wait.
+        let longest = self.timeouts.create.max(self.timeouts.call);
+        let asking = Box::pin(self.ask_server(session, exchange, &mut errand));
+        let asked = tokio::time::timeout(longest, asking).await;
+        match asked.unwrap_or_else(|_| Error::e_explain(ErrorType::ReadTimedout, "in all")) {
             Ok((mut relayed, answer)) => {
                 exchange.note.answered(&errand, answer.as_ref(), self.state.now());
                 relayed.result = exchange.note.result.clone();

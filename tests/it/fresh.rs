@@ -150,3 +150,21 @@ async fn a_kept_answer_serves_clients_of_every_kind() {
 async fn ask_head(address: std::net::SocketAddr, request: &str) -> String {
     crate::harness::raw(address, request.as_bytes()).await.to_ascii_lowercase()
 }
+
+/// Each piece comes within `timeouts.call`, the whole would take two minutes: nobody waits for that.
+#[tokio::test]
+async fn a_server_that_trickles_is_given_up() {
+    let sims = sims(1).await;
+    let mut settings = settings(&sims);
+    settings.freshness = Freshness::all(LONG);
+    settings.timeouts.create = Duration::from_secs(3);
+    let gateway = Gateway::start(settings).await;
+    gateway.get("create", "meetingID=room&name=nn").await.assert_success();
+    sims[0].set_fault(Fault::Trickle(Duration::from_secs(2)), Some("getMeetingInfo"));
+    let asking = (0..3).map(|_| gateway.get("getMeetingInfo", ROOM));
+    for answer in futures::future::join_all(asking).await {
+        answer.assert_failed("internalError");
+    }
+    sims[0].clear_faults();
+    gateway.get("getMeetingInfo", ROOM).await.assert_success();
+}
